@@ -1,0 +1,1 @@
+"""Predictive shadowing of private network addresses for clouds."""

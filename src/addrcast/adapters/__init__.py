@@ -1,0 +1,1 @@
+"""The world as it is: stores, kernel tables, files, forecasting libraries."""

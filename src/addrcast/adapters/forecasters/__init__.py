@@ -1,0 +1,1 @@
+"""Forecasting libraries behind the engine type."""

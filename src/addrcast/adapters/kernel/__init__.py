@@ -1,0 +1,1 @@
+"""Kernel translation tables behind the kernel port."""

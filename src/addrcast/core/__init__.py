@@ -1,0 +1,1 @@
+"""Decisions only: values and a clock reading in, values out; no input or output."""

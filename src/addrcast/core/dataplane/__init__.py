@@ -1,0 +1,1 @@
+"""Stage 5, a host's view to the entries of its translation table."""

@@ -1,0 +1,1 @@
+"""The words of the system: accounts, addresses, records, transactions, demand."""

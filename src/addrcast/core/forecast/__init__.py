@@ -1,0 +1,1 @@
+"""Stage 1, history to quantiles: features, engines, calibration, scoring."""

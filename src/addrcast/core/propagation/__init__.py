@@ -1,0 +1,1 @@
+"""Stage 4, records to each host's own view of them: mirrors and acknowledgements."""

@@ -1,0 +1,1 @@
+"""Stage 2, quantiles to addresses held ready: price, plan, aging."""

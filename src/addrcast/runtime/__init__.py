@@ -1,0 +1,1 @@
+"""Services: the core driven by real clocks, stores and sockets."""

@@ -1,0 +1,1 @@
+"""Models of the world, replay of traces, search for broken invariants."""
