@@ -1,0 +1,41 @@
+"""The function type of every policy a replay compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from addrcast.simulation.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many addresses one setting of a policy holds idle: float32 `(N, T - scored_from - lead)`.
+
+    Column `j` is decided at trace column `scored_from + j` from what is known then. `calls` is how many back-end
+    calls the policy made in the scored part, summed over accounts (0 where a policy has no such notion).
+    """
+
+    setting: str
+    idle: NDArray[np.float32]
+    calls: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A named policy; `decide` yields one decision for each point of its grid of settings.
+
+    `cooldown_s` is how long a released address stays unusable to its own account; `miss_s` is how long a create
+    waits that finds nothing held ready.
+    """
+
+    name: str
+    decide: Callable[[Trace], Iterator[Decision]]
+    cooldown_s: float = 0.0
+    miss_s: float = 0.6
+    is_reactive: bool = True
