@@ -46,3 +46,7 @@ class Unavailable(AddrcastError):
     def __init__(self, what: str, *, retry_after_ms: int) -> None:
         super().__init__(f"{what}; try again in {retry_after_ms} ms")
         self.retry_after_ms = retry_after_ms
+
+
+class OutcomeUnknown(Unavailable):
+    """The request may or may not have been carried out: read back, then decide again; never retry blindly."""

@@ -1,0 +1,155 @@
+"""The values in the store: one struct for each kind of key, and the entry that bears its revisions."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Generic, TypeVar
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+
+class AddressState(Enum):
+    """The states of an address; an address without a record is free."""
+
+    RESERVED = "reserved"
+    BOUND = "bound"
+    PRESERVED = "preserved"
+    COOLING = "cooling"
+
+
+class HoldState(Enum):
+    """The states of a physical address; without a key it is free."""
+
+    HELD = "held"
+    COOLING = "cooling"
+
+
+class InstanceState(Enum):
+    """What an instance's key says of it."""
+
+    BOUND = "bound"
+    TOMBSTONE = "tombstone"
+
+
+class HostState(Enum):
+    """The states of a host; only `up` and `rejoining` are waited for, only `up` gets new use."""
+
+    UP = "up"
+    LOST = "lost"
+    REJOINING = "rejoining"
+    DRAINING = "draining"
+
+
+class EpochState(Enum):
+    """Whether the store takes creates: closed after a restore, frozen while it is migrated."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    FROZEN = "frozen"
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every value in the store bears: `v`, the version of its schema (1 to the newest known here)."""
+
+    # a factory, since a plain default would be left out of the written value
+    v: Annotated[int, msgspec.Meta(ge=1, le=SCHEMA_VERSION)] = msgspec.field(default_factory=lambda: SCHEMA_VERSION)
+
+
+class Record(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """The network address record R: where `logical` of an account is delivered, and in which state.
+
+    `placed_revision` is the revision of the last change of `physical` or `host`; 0 means that the write of this
+    value was that change. `since_ms` is when the state was entered. `instance` is the owner while bound, the last
+    one while preserved or cooling. `was_bound` decides whether cooling has a minimum time. `request` names the
+    request that wrote the value, for reading back after a lost reply.
+    """
+
+    state: AddressState
+    physical: str
+    host: str
+    pool: str
+    since_ms: int
+    instance: str = ""
+    attempt: int = 0
+    placed_revision: int = 0
+    was_bound: bool = False
+    is_shared: bool = False
+    request: str = ""
+
+
+class PhysicalHold(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """The key P of a physical address: held for, or cooling after, one (account, logical)."""
+
+    state: HoldState
+    account: str
+    logical: str
+    host: str
+    since_ms: int
+
+
+class InstanceEntry(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """The key I of an instance: its addresses while bound, a tombstone after release."""
+
+    state: InstanceState
+    attempt: int
+    since_ms: int
+    addresses: tuple[str, ...] = ()
+    request: str = ""
+
+
+class PoolAddress(Value, frozen=True, kw_only=True):
+    """The key Q of an address of a pool that accounts share: which account has it."""
+
+    account: str
+
+
+class Host(Value, frozen=True, kw_only=True):
+    """The key H: a host's state, how often it returned, and the physical blocks that are routed to it."""
+
+    state: HostState
+    incarnation: int
+    blocks: tuple[str, ...]
+
+
+class Subscription(Value, frozen=True, kw_only=True):
+    """The key S: a host mirrors an account; it is never leased."""
+
+    is_leaving: bool = False
+
+
+class Acknowledgement(Value, frozen=True, kw_only=True):
+    """The key A: an account is complete in a host's tables up to `revision`."""
+
+    epoch: int
+    revision: int
+    incarnation: int
+
+
+class StoreEpoch(Value, frozen=True, kw_only=True):
+    """The key E: bumped by restore and migration, compared in every transaction."""
+
+    epoch: int
+    state: EpochState = EpochState.OPEN
+
+
+T = TypeVar("T")
+
+
+class Entry(msgspec.Struct, Generic[T], frozen=True):
+    """A key as it was read: its value (None where absent) and its revisions (0 where absent)."""
+
+    key: str
+    value: T | None = None
+    revision: int = 0
+    created: int = 0
+
+    def __bool__(self) -> bool:
+        return self.value is not None
+
+    @property
+    def required(self) -> T:
+        """The value of a key that is known to exist."""
+        assert self.value is not None, f"{self.key} is absent"  # noqa: S101
+        return self.value
