@@ -1,0 +1,38 @@
+# make demo   see it work on real traces        make test   everything CI runs
+# make check  types, style, layers              make bench  figures into out/bench.json
+.PHONY: setup demo test check bench pins clean
+BIN := .venv/bin
+PYTEST_ARGS ?=
+
+setup:
+	@tools/setup.sh
+
+demo: setup
+	@$(BIN)/addrcast demo
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+test: check
+	$(BIN)/coverage erase
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered --include='src/addrcast/core/*' --fail-under=100
+	$(BIN)/coverage report --skip-covered --format=total
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+# Needs uv (any recent version); the files bear hashes and name no index.
+pins:
+	@for extra in server arima prophet dask demo dev; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --extra $$extra pyproject.toml -o requirements/$$extra.txt; done
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  pyproject.toml -o requirements/base.txt
+
+clean:
+	rm -rf out .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
