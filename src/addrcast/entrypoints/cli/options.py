@@ -1,0 +1,46 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON value instead of text.")
+
+history_file = click.argument("file", type=click.Path(exists=True, dir_okay=False))
+
+store_path = click.option(
+    "--store",
+    "store",
+    required=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder of an embedded store, such as out/demo/store.",
+)
+
+_HISTORY = (
+    click.option(
+        "--columns",
+        default=None,
+        metavar="NAME=COLUMN,...",
+        help="Where the file's columns have other names: account_id=user,created=start,deleted=end,count=procs.",
+    ),
+    click.option("--accounts", default=None, metavar="GLOB", help="Only accounts whose id matches."),
+    click.option("--step", "step_s", type=click.IntRange(1), metavar="SECONDS", help="Resample to this step."),
+    click.option(
+        "--profile",
+        default=None,
+        metavar="METRIC=CAPACITY,...",
+        help="What one instance carries of each metric, with target, min and max: cpu=2,memory=8,target=0.7,min=1.",
+    ),
+)
+
+
+def history_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how a history file is read."""
+    for option in reversed(_HISTORY):
+        command = option(command)
+    return command
