@@ -33,6 +33,19 @@ class InstanceState(Enum):
     TOMBSTONE = "tombstone"
 
 
+class Outcome(Enum):
+    """How a create got an address; every one but `dynamic` was held ready for the account.
+
+    `preserved` is the same instance's former address, `shadow` one ready on the host it goes to, `rebound` one
+    moved there, `dynamic` a free one.
+    """
+
+    PRESERVED = "preserved"
+    SHADOW = "shadow"
+    REBOUND = "rebound"
+    DYNAMIC = "dynamic"
+
+
 class HostState(Enum):
     """The states of a host; only `up` and `rejoining` are waited for, only `up` gets new use."""
 
@@ -90,12 +103,13 @@ class PhysicalHold(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class InstanceEntry(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """The key I of an instance: its addresses while bound, a tombstone after release."""
+    """The key I of an instance: its addresses and how it got each while bound, a tombstone after release."""
 
     state: InstanceState
     attempt: int
     since_ms: int
     addresses: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
     request: str = ""
 
 
