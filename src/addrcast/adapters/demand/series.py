@@ -1,0 +1,168 @@
+"""Counts and metrics: rows of account, time and values, brought onto one grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from addrcast.adapters.demand.cells import identities, is_numeric, numbers, times_s
+from addrcast.adapters.demand.grid import DEFAULT_STEP_S, Grid, bounded_cells, regular_grid
+from addrcast.adapters.demand.selection import Selection, account_codes
+from addrcast.core.domain.demand import CountHistory, History, MetricHistory, ReadReport
+from addrcast.core.domain.errors import Invalid
+from addrcast.core.domain.profile import instances_from_metrics
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from addrcast.adapters.demand.layouts import Layout
+    from addrcast.adapters.demand.table import Table
+    from addrcast.core.domain.demand import WorkloadProfile
+
+# float32 holds every whole number up to here.
+INSTANCES_MAX = 2**24
+# Whole numbers below this, with hardly one left out, are taken for steps: seconds since 1970 are larger.
+STEPS_MAX = 1_000_000
+TRAINING = "train"
+KEYS = ("account_id", "timestamp", "step", "split")
+
+
+def read_series(
+    table: Table,
+    layout: Layout,
+    *,
+    profile: WorkloadProfile | None = None,
+    step_s: int | None = None,
+    accounts_glob: str | None = None,
+) -> History:
+    """The history in a table of counts or metrics.
+
+    Raises: Invalid for the first row that breaks a rule.
+    """
+    ids = identities(table, layout.required["account_id"])
+    values, notes = _values(table, layout)
+    moments, step_s = _moments(table, layout, step_s=step_s, notes=notes)
+    selection = _selection(table, layout, ids, values, accounts_glob=accounts_glob)
+    rows = selection.rows(table.source)
+    accounts, account = account_codes(ids.gather(rows))
+    grid = regular_grid(account, moments[rows], step_s=step_s)
+    bounded_cells(len(accounts) * len(values), grid.steps, grid.step_s)
+    recorded = values.pop("instances", None)
+    counts = metrics = None
+    if values:
+        means = np.stack([grid.mean(column[rows], len(accounts)) for column in values.values()])
+        metrics = MetricHistory(accounts, grid.start_s, grid.step_s, tuple(values), means)
+    if recorded is not None:
+        counts = CountHistory(accounts, grid.start_s, grid.step_s, grid.last(recorded[rows], len(accounts)))
+    elif metrics is not None:
+        counts = _from_profile(metrics, profile or layout.profile, notes)
+    report = _report(table, layout, grid, accounts, ignored=selection.ignored, notes=tuple(notes))
+    return History(counts, None, metrics, report)
+
+
+def _values(table: Table, layout: Layout) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
+    """The numbers of every column that is not a key, instances first, and what is to be said of the columns.
+
+    Raises: Invalid where no column has numbers.
+    """
+    named = {**layout.required, **layout.optional}
+    recorded = named.get("instances", "")
+    keys = {named[name] for name in KEYS if name in named}
+    others = [name for name in table.frame.columns if name not in {*keys, recorded}]
+    numeric = [name for name in others if is_numeric(table, name)]
+    values = {name: numbers(table, name) for name in numeric}
+    notes = [f"metrics: {', '.join(numeric)}"] if numeric else []
+    if len(numeric) < len(others):
+        notes.append(f"columns not read, for want of numbers: {', '.join(sorted(set(others) - set(numeric)))}")
+    if recorded in table.frame.columns:
+        counts = numbers(table, recorded, maximum=INSTANCES_MAX)
+        values = {"instances": counts, **values}
+        fractions = np.count_nonzero(np.nan_to_num(counts) % 1)
+        if fractions:
+            notes.append(f"{fractions:,} counts are not whole numbers, and kept so")
+    if not values:
+        header = ",".join(table.frame.columns)
+        raise Invalid(f"{table.source}, header", header, "no column of numbers: map one, --columns instances=NAME")
+    return values, notes
+
+
+def _moments(
+    table: Table, layout: Layout, *, step_s: int | None, notes: list[str]
+) -> tuple[NDArray[np.int64], int | None]:
+    """The time of each row in whole seconds, and the step to resample to, if any."""
+    column = layout.required.get("timestamp") or layout.required["step"]
+    seconds = times_s(table, column)
+    moments = np.rint(seconds).astype(np.int64)
+    if "step" not in layout.required and not _number_steps(moments):
+        return moments, step_s
+    fractions = np.flatnonzero(seconds != moments)
+    if fractions.size:
+        table.reject(int(fractions[0]), column, "a step is a whole number")
+    step_s = step_s or DEFAULT_STEP_S
+    notes.append(f"{column} numbers steps of {step_s:,} s, the first at 0")
+    return (moments - moments.min()) * step_s, step_s
+
+
+def _number_steps(moments: NDArray[np.int64]) -> bool:
+    """Whether times are steps and not seconds: small whole numbers with at most a tenth of them left out."""
+    first, last = moments.min(), moments.max()
+    return bool(0 <= first < last < STEPS_MAX and 10 * np.unique(moments).size >= 9 * (last - first + 1))
+
+
+def _selection(
+    table: Table,
+    layout: Layout,
+    ids: pl.Series,
+    values: dict[str, NDArray[np.float64]],
+    *,
+    accounts_glob: str | None,
+) -> Selection:
+    selection = Selection(table.frame.height)
+    if accounts_glob is not None:
+        selection.leave_out_accounts(ids, glob=accounts_glob)
+    split = layout.optional.get("split", "")
+    if split in table.frame.columns and table.frame[split].n_unique() > 1:
+        selection.leave_out((table.frame[split] != TRAINING).to_numpy(), f"{split} is not {TRAINING}")
+    unknown = np.logical_and.reduce([np.isnan(column) for column in values.values()])
+    selection.leave_out(unknown, "no value")
+    return selection
+
+
+def _from_profile(metrics: MetricHistory, profile: WorkloadProfile | None, notes: list[str]) -> CountHistory | None:
+    if profile is None:
+        notes.append("no instance counts: a workload profile turns the metrics into them")
+        return None
+    loads = [f"{capacity * profile.target_utilisation:g} of {name}" for name, capacity in profile.capacity.items()]
+    notes.append(f"instances from a workload profile: one for each {', '.join(loads)}")
+    return instances_from_metrics(metrics, profile)
+
+
+def _report(
+    table: Table,
+    layout: Layout,
+    grid: Grid,
+    accounts: tuple[str, ...],
+    *,
+    ignored: tuple[tuple[str, int], ...],
+    notes: tuple[str, ...],
+) -> ReadReport:
+    cells = np.unique(grid.cells)
+    return ReadReport(
+        layout=layout.name,
+        rows=table.frame.height,
+        accounts=len(accounts),
+        start_s=grid.start_s,
+        step_s=grid.step_s,
+        steps=grid.steps,
+        gaps=len(accounts) * grid.steps - cells.size,
+        fleet_gaps=grid.steps - np.unique(cells % grid.steps).size,
+        duplicates=grid.duplicates,
+        disorder=grid.disorder,
+        off_grid=grid.off_grid,
+        aggregated=grid.aggregated,
+        other_steps=grid.other_steps,
+        ignored=ignored,
+        notes=notes,
+    )
