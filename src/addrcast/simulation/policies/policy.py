@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
     from addrcast.simulation.trace import Trace
 
+# How long a create waits that finds nothing ready. The vendors' own constants: one address call to EC2 takes
+# about 0.6 s (the VPC resource controller's), attaching a new interface 10-15 s (EKS documentation).
+ADDRESS_CALL_S = 0.6
+NEW_INTERFACE_S = 12.5
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -37,5 +42,5 @@ class Policy:
     name: str
     decide: Callable[[Trace], Iterator[Decision]]
     cooldown_s: float = 0.0
-    miss_s: float = 0.6
+    miss_s: float = ADDRESS_CALL_S
     is_reactive: bool = True
