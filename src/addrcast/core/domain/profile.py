@@ -26,7 +26,8 @@ def instances_from_metrics(metrics: MetricHistory, profile: WorkloadProfile) -> 
     """
     absent = sorted(set(profile.capacity) - set(metrics.names))
     if absent or not profile.capacity:
-        raise Invalid("workload profile", absent, f"give a capacity for some of {', '.join(metrics.names)}")
+        rule = f"give it capacities, and only for what was measured: {', '.join(metrics.names)}"
+        raise Invalid("workload profile", absent, rule)
     counts = np.full(metrics.values.shape[1:], np.nan, dtype=np.float32)
     for name, capacity in profile.capacity.items():
         load = metrics.values[metrics.names.index(name)] / np.float32(capacity * profile.target_utilisation)
