@@ -1,0 +1,200 @@
+"""What an agent is told and what it asks for; every answer bears the effect that it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from addrcast.core.dataplane.table import Rejected, Table, TableEntry, TableKey
+from addrcast.core.domain.record import Entry, Host, StoreEpoch, Subscription
+from addrcast.core.domain.resource import Account
+from addrcast.core.domain.transaction import Change, KeyValue, Result, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHost:
+    """Read this host's key and the store's epoch. Answered by HostRead or Away."""
+
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListSubscriptions:
+    """Read all of this host's subscriptions. Answered by SubscriptionsListed or Away."""
+
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScanAccount:
+    """Read an account, its records and the epoch, all at one revision. Answered by AccountScanned or Away."""
+
+    term: int
+    account: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Watch these keys and prefixes after a revision, in place of any earlier watch. Changed, Compacted or Away."""
+
+    term: int
+    number: int
+    prefixes: tuple[str, ...]
+    after_revision: int
+
+
+class Purpose(Enum):
+    """What a transaction of the agent is for."""
+
+    REJOIN = "rejoin"
+    TURN_UP = "turn up"
+    ACKNOWLEDGE = "acknowledge"
+    UNSUBSCRIBE = "unsubscribe"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Commit transactions, each by itself. Answered by Committed or Away.
+
+    `accounts` names, for acknowledgements, the account and the revision of each transaction.
+    """
+
+    term: int
+    purpose: Purpose
+    transactions: tuple[Transaction, ...]
+    accounts: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Change the kernel table: ensure accounts, upsert, delete, remove accounts, in this order. Programmed."""
+
+    ensured: tuple[int, ...] = ()
+    upserts: tuple[TableEntry, ...] = ()
+    deletes: tuple[TableKey, ...] = ()
+    removed: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.ensured or self.upserts or self.deletes or self.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class DumpTable:
+    """Read the kernel table back. Answered by Dumped; where the kernel is away, by Dumped without a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Tell the operator what is wrong."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The agent's process begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRead:
+    """This host's key and the epoch, each absent or as it stands."""
+
+    cause: ReadHost
+    host: Entry[Host]
+    epoch: Entry[StoreEpoch]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionsListed:
+    """All subscriptions of this host at a revision."""
+
+    cause: ListSubscriptions
+    revision: int
+    subscriptions: tuple[tuple[str, Entry[Subscription]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountScanned:
+    """An account at one revision: the epoch, its declaration (absent or not), the items of its records."""
+
+    cause: ScanAccount
+    epoch: int
+    revision: int
+    declaration: Entry[Account]
+    records: tuple[KeyValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The watch brought a revision."""
+
+    cause: Watch
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """The watch cannot go on without a gap."""
+
+    cause: Watch
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What became of the transactions, in their order."""
+
+    cause: Commit
+    results: tuple[Result, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """The store did not answer; what was asked for may have happened where it was a commit."""
+
+    cause: ReadHost | ListSubscriptions | ScanAccount | Watch | Commit
+
+
+@dataclass(frozen=True, slots=True)
+class Programmed:
+    """The kernel has all that was asked for but `rejected`; `failed` are VNIs not ensured, or not removed."""
+
+    cause: Program
+    rejected: tuple[Rejected, ...] = ()
+    failed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dumped:
+    """The kernel table as it is; None where it could not be read."""
+
+    table: Table | None
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbed:
+    """Something else than this agent changed our entries, or may have."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Nothing but the passing of time: the deadline was reached."""
+
+
+Effect = ReadHost | ListSubscriptions | ScanAccount | Watch | Commit | Program | DumpTable | Report
+Event = (
+    Started
+    | HostRead
+    | SubscriptionsListed
+    | AccountScanned
+    | Changed
+    | Compacted
+    | Committed
+    | Away
+    | Programmed
+    | Dumped
+    | Disturbed
+    | Tick
+)

@@ -1,0 +1,105 @@
+"""A kernel table in memory, with the faults that real ones have."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from addrcast.core.dataplane.table import Rejected, Table, TableEntry, TableKey
+from addrcast.core.domain.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+
+class ModelKernel:
+    """Keeps to the kernel port; it outlives the agents that write to it, as a real table does.
+
+    Faults, set by the test: `refused` keys fail each time until they are taken out of the set; while
+    `is_away`, every call fails; `flush_links` drops all entries, as a link that goes down does; `foreign` entries
+    bear another's mark and are neither dumped nor touched.
+    """
+
+    def __init__(self) -> None:
+        self.foreign: dict[TableKey, str] = {}
+        self.refused: set[TableKey] = set()
+        self.is_away = False
+        self.writes = 0
+        self._table: dict[int, dict[str, str]] = {}
+        self._listeners: list[asyncio.Queue[str]] = []
+
+    def physical_of(self, vni: int, logical: str) -> str | None:
+        """Where a packet to `logical` in a virtual network is sent by our entries; None is nowhere."""
+        return self._table.get(vni, {}).get(logical)
+
+    def entries(self) -> list[TableEntry]:
+        """All of our entries, in ascending order."""
+        return sorted(
+            TableEntry(vni, logical, physical)
+            for vni, entries in self._table.items()
+            for logical, physical in entries.items()
+        )
+
+    def flush_links(self) -> None:
+        """A link goes down and up: its routes are gone, and stay so until they are written again."""
+        for entries in self._table.values():
+            entries.clear()
+        for listener in self._listeners:
+            listener.put_nowait("a link went down and up")
+
+    async def ensure_account(self, vni: int) -> None:
+        """See the port."""
+        self._answer()
+        self._table.setdefault(vni, {})
+
+    async def remove_account(self, vni: int) -> None:
+        """See the port."""
+        self._answer()
+        self._table.pop(vni, None)
+
+    async def upsert(self, entries: Sequence[TableEntry]) -> tuple[Rejected, ...]:
+        """See the port."""
+        self._answer()
+        rejected = []
+        for entry in entries:
+            if entry.vni not in self._table:
+                rejected.append(Rejected(entry.key, f"no account has the VNI {entry.vni}; ensure it first"))
+            elif entry.key in self.refused or entry.key in self.foreign:
+                rejected.append(Rejected(entry.key, "no buffer space, or another's entry is there"))
+            else:
+                self._table[entry.vni][entry.logical] = entry.physical
+                self.writes += 1
+        return tuple(rejected)
+
+    async def delete(self, keys: Sequence[TableKey]) -> tuple[Rejected, ...]:
+        """See the port."""
+        self._answer()
+        rejected = []
+        for key in keys:
+            if key.logical not in self._table.get(key.vni, {}):
+                continue
+            if key in self.refused:
+                rejected.append(Rejected(key, "no buffer space"))
+            else:
+                del self._table[key.vni][key.logical]
+                self.writes += 1
+        return tuple(rejected)
+
+    async def dump(self) -> Table:
+        """See the port."""
+        self._answer()
+        return {vni: dict(entries) for vni, entries in self._table.items()}
+
+    async def disturbances(self) -> AsyncIterator[str]:
+        """See the port."""
+        listener: asyncio.Queue[str] = asyncio.Queue()
+        self._listeners.append(listener)
+        try:
+            while True:
+                yield await listener.get()
+        finally:
+            self._listeners.remove(listener)
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise Unavailable("the model kernel is away", retry_after_ms=100)
