@@ -112,8 +112,8 @@ def trace_from_history(
 ) -> Trace:
     """A trace of the chosen accounts, scored from the first time at or after `from_fraction` of the time span.
 
-    Events can go on another grid than the history's, by `step_s`; counts keep their own. `min_mean` and `min_deviation`
-    bound the mean and standard deviation of an account's count over the whole trace.
+    Events can go on another grid than the history's, by `step_s`; counts keep their own. `min_mean` and
+    `min_deviation` bound the mean and standard deviation of an account's count over the whole trace.
 
     Raises: Invalid where the history has no counts, no account is left, or too few times are.
     """

@@ -26,7 +26,7 @@ SLOTS = (1, 3, 5, 9, 14, 29)
 M5_LARGE_SLOTS = 9
 WARM_ENIS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
 WARM_IPS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 40, 48, 64, 96, 128, 192, 256, 512)
-MIN_IPS = (0, 4, 8, 16, 32, 64)
+MIN_IPS = (0, 8, 32, 64)
 WARM_PREFIXES = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24)
 
 
@@ -91,7 +91,7 @@ def decide_prefixes(trace: Trace) -> Iterator[Decision]:
     """Prefix delegation, by `WARM_PREFIX_TARGET` or by addresses; a call assigns or gives back prefixes."""
     counts = trace.counts[:, trace.decided]
     grid = [{"warm_prefix": warm} for warm in WARM_PREFIXES]
-    grid += [{"warm_ip": warm, "min_ip": low} for warm in WARM_IPS for low in MIN_IPS]
+    grid += [{"warm_ip": warm, "min_ip": low} for warm in WARM_IPS[::2] for low in MIN_IPS]
     for setting in grid:
         prefixes = settled_prefixes(counts, **setting)
         calls = float(np.count_nonzero(np.diff(prefixes, axis=1)))

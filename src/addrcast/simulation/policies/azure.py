@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from addrcast.simulation.trace import Trace
 
-BATCHES = (1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64, 128)
+BATCHES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 REQUEST_PERCENTS = (25, 50, 100, 200, 400, 800, 1600)
 BUFFERS = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12)
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from addrcast.simulation.trace import Trace
 
-PRE_ALLOCATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 48, 64, 96, 128)
-ABOVES = (0, 2, 4, 8, 16)
+PRE_ALLOCATES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128)
+ABOVES = (0, 2, 8)
 MINIMA = (0, 16)
 # An allocation may leave less free than asked for when pods were waiting; the second one never does.
 ALLOCATIONS_TO_SETTLE = 2

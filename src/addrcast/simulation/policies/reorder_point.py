@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from addrcast.simulation.trace import Trace
 
 WINDOWS_S = {"1d": 24 * HOUR_S, "14d": TWO_WEEKS_S}
-SAFETY = (0, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)
-LOTS = (0, 1, 2, 4, 8, 16, 32)
+SAFETY = (0, 0.1, 0.2, 0.35, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8, 12, 16, 32)
+LOTS = (0, 1, 2, 4, 8, 16)
 
 
 def decide(trace: Trace) -> Iterator[Decision]:

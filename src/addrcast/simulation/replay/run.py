@@ -25,9 +25,9 @@ class PolicyResult:
     is_reactive: bool
     points: tuple[Point, ...]
 
-    def envelope(self) -> list[tuple[float, float]]:
-        """The (waste, misses) pairs that no other of its settings beats in both."""
-        return lower_envelope((point.waste, point.misses) for point in self.points)
+    def envelope(self) -> list[Point]:
+        """The points that no other of its settings beats in both waste and misses, in ascending order of waste."""
+        return lower_envelope(self.points)
 
     def misses_at(self, waste: float) -> float | None:
         """The misses at a waste on the policy's lower envelope; None where no setting is so thrifty."""
