@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 CELLS_MAX = 500_000_000
 DEFAULT_STEP_S = 3600
+# A step or phase that fewer rows than this share is none of the file's own.
+MAIN_SHARE_MIN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class Grid:
     """Where each row that counts stands on a grid of N accounts x `steps` times.
 
     `rows` are the indices of those rows, in ascending order of account and time; `cells` is where each belongs,
-    account * steps + column. The rest is for the report.
+    account * steps + column. `main_share` is the share of neighbouring rows that are the main step apart. The
+    rest is for the report.
     """
 
     start_s: int
@@ -33,6 +36,7 @@ class Grid:
     disorder: int
     off_grid: int
     other_steps: tuple[tuple[int, int], ...]
+    main_share: float
 
     @property
     def aggregated(self) -> int:
@@ -67,8 +71,8 @@ def regular_grid(account: NDArray[np.int32], times_s: NDArray[np.int64], *, step
 
     The main step is the most frequent difference between an account's neighbouring times. A row off its grid
     goes to the nearest time, a row of a finer run to the next one, so that no count is seen before its time.
-    Resampling puts the rows of `(t - step, t]` together at `t`. The grid keeps its phase: counts taken three
-    seconds past each hour stay there.
+    Resampling puts the rows of `(t - step, t]` together at `t`. The grid keeps the phase that half of the rows
+    share: counts taken three seconds past each hour stay there.
 
     Raises: Invalid where the grid would have more than CELLS_MAX cells.
     """
@@ -79,7 +83,7 @@ def regular_grid(account: NDArray[np.int32], times_s: NDArray[np.int64], *, step
     account, times_s = account[rows], times_s[rows]
     same = np.diff(account) == 0
     spacing = np.where(same, np.diff(times_s), 0)
-    main_s = _main_step(spacing[same], step_s)
+    main_s, main_share = _main_step(spacing[same], step_s)
     snapped, phase_s, off_grid = _snapped(times_s, spacing, main_s)
     step_s = step_s or main_s
     origin_s = phase_s % min(main_s, step_s)
@@ -98,6 +102,7 @@ def regular_grid(account: NDArray[np.int32], times_s: NDArray[np.int64], *, step
         disorder=disorder,
         off_grid=off_grid,
         other_steps=_other_steps(account, spacing, main_s),
+        main_share=main_share,
     )
 
 
@@ -121,23 +126,29 @@ def _in_order(account: NDArray[np.int32], times_s: NDArray[np.int64]) -> tuple[N
     return rows, disorder
 
 
-def _main_step(spacing: NDArray[np.int64], step_s: int | None) -> int:
-    """The most frequent difference, the smaller of equals; if it is under half of all, the step asked for."""
+def _main_step(spacing: NDArray[np.int64], step_s: int | None) -> tuple[int, float]:
+    """The most frequent difference, the smaller of equals, and its share; under half, the step asked for."""
     if not spacing.size:
-        return step_s or DEFAULT_STEP_S
-    values, numbers = np.unique(spacing, return_counts=True)
-    most = numbers.argmax()
-    if step_s and 2 * numbers[most] < spacing.size:
-        return step_s
-    return int(values[most])
+        return step_s or DEFAULT_STEP_S, 1.0
+    most, share = _most_frequent(spacing)
+    if step_s and share < MAIN_SHARE_MIN:
+        return step_s, share
+    return most, share
+
+
+def _most_frequent(values: NDArray[np.int64]) -> tuple[int, float]:
+    distinct, numbers = np.unique(values, return_counts=True)
+    most = int(numbers.argmax())
+    return int(distinct[most]), float(numbers[most] / values.size)
 
 
 def _snapped(
     times_s: NDArray[np.int64], spacing: NDArray[np.int64], main_s: int
 ) -> tuple[NDArray[np.int64], int, int]:
     """Times on the grid of the main step, the grid's phase, and how many rows were moved to the nearest time."""
-    phases, numbers = np.unique(times_s % main_s, return_counts=True)
-    phase_s = int(phases[numbers.argmax()])
+    phase_s, share = _most_frequent(times_s % main_s)
+    if share < MAIN_SHARE_MIN:
+        phase_s = 0
     past = (times_s - phase_s) % main_s
     if not past.any():
         return times_s, phase_s, 0

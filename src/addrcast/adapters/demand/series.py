@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from addrcast.adapters.demand.cells import identities, is_numeric, numbers, times_s
-from addrcast.adapters.demand.grid import DEFAULT_STEP_S, Grid, bounded_cells, regular_grid
+from addrcast.adapters.demand.grid import DEFAULT_STEP_S, MAIN_SHARE_MIN, Grid, bounded_cells, regular_grid
 from addrcast.adapters.demand.selection import Selection, account_codes
 from addrcast.core.domain.demand import CountHistory, History, MetricHistory, ReadReport
 from addrcast.core.domain.errors import Invalid
@@ -26,6 +26,8 @@ INSTANCES_MAX = 2**24
 # Whole numbers below this, with hardly one left out, are taken for steps: seconds since 1970 are larger.
 STEPS_MAX = 1_000_000
 TRAINING = "train"
+# These are metrics even where most of their cells are not numbers; other columns may be labels.
+METRICS = ("cpu", "memory", "network_rx", "network_tx")
 KEYS = ("account_id", "timestamp", "step", "split")
 
 
@@ -44,22 +46,58 @@ def read_series(
     ids = identities(table, layout.required["account_id"])
     values, notes = _values(table, layout)
     moments, step_s = _moments(table, layout, step_s=step_s, notes=notes)
-    selection = _selection(table, layout, ids, values, accounts_glob=accounts_glob)
+    selection = _selection(table, layout, ids, accounts_glob=accounts_glob)
     rows = selection.rows(table.source)
     accounts, account = account_codes(ids.gather(rows))
     grid = regular_grid(account, moments[rows], step_s=step_s)
     bounded_cells(len(accounts) * len(values), grid.steps, grid.step_s)
     recorded = values.pop("instances", None)
-    counts = metrics = None
-    if values:
-        means = np.stack([grid.mean(column[rows], len(accounts)) for column in values.values()])
-        metrics = MetricHistory(accounts, grid.start_s, grid.step_s, tuple(values), means)
-    if recorded is not None:
-        counts = CountHistory(accounts, grid.start_s, grid.step_s, grid.last(recorded[rows], len(accounts)))
-    elif metrics is not None:
+    means = [grid.mean(column[rows], len(accounts)) for column in values.values()]
+    shaped = np.array(means, dtype=np.float32).reshape(-1, len(accounts), grid.steps)
+    metrics = MetricHistory(accounts, grid.start_s, grid.step_s, tuple(values), shaped)
+    if recorded is None:
         counts = _from_profile(metrics, profile or layout.profile, notes)
-    report = _report(table, layout, grid, accounts, ignored=selection.ignored, notes=tuple(notes))
-    return History(counts, None, metrics, report)
+    else:
+        counts = CountHistory(accounts, grid.start_s, grid.step_s, grid.last(recorded[rows], len(accounts)))
+        if profile is not None:
+            notes.append("the file records the counts; the workload profile was not used")
+    unknown = np.isnan(shaped).all(axis=0) if counts is None else np.isnan(counts.counts)
+    report = _report(
+        grid, unknown, layout=layout.name, rows=table.frame.height, ignored=selection.ignored, notes=notes
+    )
+    return History(counts, None, metrics if values else None, report)
+
+
+def _report(
+    grid: Grid,
+    unknown: NDArray[np.bool_],
+    *,
+    layout: str,
+    rows: int,
+    ignored: tuple[tuple[str, int], ...],
+    notes: list[str],
+) -> ReadReport:
+    if grid.main_share < MAIN_SHARE_MIN:
+        notes.append(
+            f"no main step: {grid.main_share:.0%} of the rows follow the one before by the most frequent one"
+        )
+    return ReadReport(
+        layout=layout,
+        rows=rows,
+        accounts=unknown.shape[0],
+        start_s=grid.start_s,
+        step_s=grid.step_s,
+        steps=grid.steps,
+        gaps=int(unknown.sum()),
+        fleet_gaps=int(unknown.all(axis=0).sum()),
+        duplicates=grid.duplicates,
+        disorder=grid.disorder,
+        off_grid=grid.off_grid,
+        aggregated=grid.aggregated,
+        other_steps=grid.other_steps,
+        ignored=ignored,
+        notes=tuple(notes),
+    )
 
 
 def _values(table: Table, layout: Layout) -> tuple[dict[str, NDArray[np.float64]], list[str]]:
@@ -71,7 +109,7 @@ def _values(table: Table, layout: Layout) -> tuple[dict[str, NDArray[np.float64]
     recorded = named.get("instances", "")
     keys = {named[name] for name in KEYS if name in named}
     others = [name for name in table.frame.columns if name not in {*keys, recorded}]
-    numeric = [name for name in others if is_numeric(table, name)]
+    numeric = [name for name in others if name in METRICS or is_numeric(table, name)]
     values = {name: numbers(table, name) for name in numeric}
     notes = [f"metrics: {', '.join(numeric)}"] if numeric else []
     if len(numeric) < len(others):
@@ -85,6 +123,11 @@ def _values(table: Table, layout: Layout) -> tuple[dict[str, NDArray[np.float64]
     if not values:
         header = ",".join(table.frame.columns)
         raise Invalid(f"{table.source}, header", header, "no column of numbers: map one, --columns instances=NAME")
+    unknown = np.count_nonzero(np.logical_and.reduce([np.isnan(column) for column in values.values()]))
+    if unknown == table.frame.height:
+        raise Invalid(table.source, ",".join(values), "no row has a value in these columns: map others, --columns")
+    if unknown:
+        notes.append(f"{unknown:,} rows have no value")
     return values, notes
 
 
@@ -115,7 +158,6 @@ def _selection(
     table: Table,
     layout: Layout,
     ids: pl.Series,
-    values: dict[str, NDArray[np.float64]],
     *,
     accounts_glob: str | None,
 ) -> Selection:
@@ -125,8 +167,6 @@ def _selection(
     split = layout.optional.get("split", "")
     if split in table.frame.columns and table.frame[split].n_unique() > 1:
         selection.leave_out((table.frame[split] != TRAINING).to_numpy(), f"{split} is not {TRAINING}")
-    unknown = np.logical_and.reduce([np.isnan(column) for column in values.values()])
-    selection.leave_out(unknown, "no value")
     return selection
 
 
@@ -137,32 +177,3 @@ def _from_profile(metrics: MetricHistory, profile: WorkloadProfile | None, notes
     loads = [f"{capacity * profile.target_utilisation:g} of {name}" for name, capacity in profile.capacity.items()]
     notes.append(f"instances from a workload profile: one for each {', '.join(loads)}")
     return instances_from_metrics(metrics, profile)
-
-
-def _report(
-    table: Table,
-    layout: Layout,
-    grid: Grid,
-    accounts: tuple[str, ...],
-    *,
-    ignored: tuple[tuple[str, int], ...],
-    notes: tuple[str, ...],
-) -> ReadReport:
-    cells = np.unique(grid.cells)
-    return ReadReport(
-        layout=layout.name,
-        rows=table.frame.height,
-        accounts=len(accounts),
-        start_s=grid.start_s,
-        step_s=grid.step_s,
-        steps=grid.steps,
-        gaps=len(accounts) * grid.steps - cells.size,
-        fleet_gaps=grid.steps - np.unique(cells % grid.steps).size,
-        duplicates=grid.duplicates,
-        disorder=grid.disorder,
-        off_grid=grid.off_grid,
-        aggregated=grid.aggregated,
-        other_steps=grid.other_steps,
-        ignored=ignored,
-        notes=notes,
-    )

@@ -84,10 +84,10 @@ def read_table(path: Path, *, on_progress: Progress | None = None) -> Table:
                     text = _read_all(path, file, unzipped, on_progress)
             else:
                 text = _read_all(path, file, file, on_progress)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise Invalid("file", str(path), f"its gzip data are damaged ({error}); pack it again") from error
     except OSError as error:
         raise Invalid("file", str(path), f"it cannot be read: {error.strerror or error}") from error
-    except (EOFError, zlib.error) as error:
-        raise Invalid("file", str(path), f"its gzip data are damaged ({error}); pack it again") from error
     return _read_csv(path, text)
 
 
