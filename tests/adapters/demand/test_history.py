@@ -39,6 +39,7 @@ def test_events_may_be_older_than_the_log_and_outlive_it(tmp_path: Path) -> None
         ("b", 3600, 7200, 1),
     ]
     assert history.events is not None
+    assert history.events.rows == 4
     assert history.events.instances == ("i1", "i4", "i2", "i3")
     assert history.counts is not None
     assert history.counts.counts.tolist() == [[1, 1, 1], [1, 2, 1]]
@@ -162,6 +163,12 @@ def test_a_single_split_is_read_whatever_it_is_called(tmp_path: Path) -> None:
     counts = read_history(written(tmp_path, "account_id,split,step,value\nH1,test,1,5\nH1,test,2,6\n")).counts
     assert counts is not None
     assert counts.counts.tolist() == [[5, 6]]
+
+
+def test_several_splits_without_a_training_one_leave_no_row(tmp_path: Path) -> None:
+    path = written(tmp_path, "account_id,split,step,value\nH1,a,1,5\nH1,b,2,6\n")
+    with pytest.raises(Invalid, match="split is not train.*no row is left"):
+        read_history(path)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def read_series(
         counts = CountHistory(accounts, grid.start_s, grid.step_s, grid.last(recorded[rows], len(accounts)))
         if profile is not None:
             notes.append("the file records the counts; the workload profile was not used")
-    unknown = np.isnan(shaped).all(axis=0) if counts is None else np.isnan(counts.counts)
+    unknown = np.logical_and.reduce(np.isnan(shaped)) if counts is None else np.isnan(counts.counts)
     report = _report(
         grid, unknown, layout=layout.name, rows=table.frame.height, ignored=selection.ignored, notes=notes
     )
