@@ -63,7 +63,7 @@ class EpochState(Enum):
     FROZEN = "frozen"
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """What every value in the store bears: `v`, the version of its schema (1 to the newest known here)."""
 
     # a factory, since a plain default would be left out of the written value
@@ -151,7 +151,7 @@ class StoreEpoch(Value, frozen=True, kw_only=True):
 T = TypeVar("T")
 
 
-class Entry(msgspec.Struct, Generic[T], frozen=True):
+class Entry(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """A key as it was read: its value (None where absent) and its revisions (0 where absent)."""
 
     key: str

@@ -30,8 +30,11 @@ class AccountRecords:
         """Take in a record whose former version, if any, has been removed."""
         record = entry.required
         self.by_logical[logical] = entry
-        for host in (None, record.host):
-            self.by_place.setdefault((record.state, host), AgeQueue()).put(entry)
+        for place in ((record.state, None), (record.state, record.host)):
+            queue = self.by_place.get(place)
+            if queue is None:
+                queue = self.by_place[place] = AgeQueue()
+            queue.put(entry)
         if record.state is AddressState.PRESERVED:
             self.preserved.setdefault(record.instance, {})[logical] = entry
 
@@ -39,11 +42,11 @@ class AccountRecords:
         """Drop the record of `logical`."""
         entry = self.by_logical.pop(logical)
         record = entry.required
-        for host in (None, record.host):
-            queue = self.by_place[record.state, host]
+        for place in ((record.state, None), (record.state, record.host)):
+            queue = self.by_place[place]
             queue.remove(entry.key)
             if not queue:
-                del self.by_place[record.state, host]
+                del self.by_place[place]
         if record.state is AddressState.PRESERVED:
             former = self.preserved[record.instance]
             del former[logical]
