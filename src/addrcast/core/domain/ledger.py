@@ -42,6 +42,7 @@ class Ledger(StoreView):
 
     def __init__(self) -> None:
         super().__init__()
+        self.spaces_version = 0  # counts changes of pools and hosts: iterators of free addresses are void after one
         self._records = RecordIndex()
         self._logical = LogicalRanges(self._records)
         self._physical = PhysicalRanges()
@@ -104,12 +105,14 @@ class Ledger(StoreView):
                 del self._subscriptions[account]
 
     def _index_host(self, rest: str, _before: Entry[Host] | None, after: Entry[Host] | None) -> None:
+        self.spaces_version += 1
         self._physical.set_host(rest, _value(after))
 
     def _index_account(self, rest: str, _before: Entry[Account] | None, after: Entry[Account] | None) -> None:
         self._records.set_tier(rest, after.required.tier if after is not None else "")
 
     def _index_pool(self, rest: str, _before: Entry[Pool] | None, after: Entry[Pool] | None) -> None:
+        self.spaces_version += 1
         self._logical.set_pool(rest, _value(after))
         self._physical.set_pool(rest, _value(after))
 
@@ -208,6 +211,10 @@ class Ledger(StoreView):
     def free_physical(self, host: str, *, family: Family | None = None, offset: int = 0) -> str | None:
         """The first of `free_physicals`."""
         return next(self.free_physicals(host, family=family, offset=offset), None)
+
+    def free_count(self, host: str) -> int:
+        """How many addresses of the blocks of a host new use may take, of all families."""
+        return sum(found.free.size for found in self._physical.ranges_of(host).values())
 
     def counts(self, pool: str, account: str = "") -> Counts:
         """The addresses of a logical pool by state: an account's own range, or all of a shared pool's."""
