@@ -167,7 +167,7 @@ def test_a_single_split_is_read_whatever_it_is_called(tmp_path: Path) -> None:
 
 def test_several_splits_without_a_training_one_leave_no_row(tmp_path: Path) -> None:
     path = written(tmp_path, "account_id,split,step,value\nH1,a,1,5\nH1,b,2,6\n")
-    with pytest.raises(Invalid, match="split is not train.*no row is left"):
+    with pytest.raises(Invalid, match=r"split is not train.*no row is left"):
         read_history(path)
 
 
