@@ -94,10 +94,6 @@ class Range:
         total = self.space.members.size
         return counts_of(self._tally, total=total, free=total - self._occupied, usable=self.free.size)
 
-    def in_use(self, prefix: Prefix) -> int:
-        """How many addresses of a prefix are in a state."""
-        return sum(prefix.holds(parse_address(text)) for text in self._states)
-
     def picks(self, *, prefer: Sequence[Prefix] = (), offset: int = 0) -> Iterator[int]:
         """Free addresses: those of each preferred prefix, then all others.
 
