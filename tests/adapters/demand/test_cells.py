@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -112,6 +112,8 @@ def test_a_date_is_its_first_second() -> None:
 def test_a_column_that_is_no_time_is_refused() -> None:
     with pytest.raises(Invalid, match="a time is seconds"):
         times_s(column(None, True), "c")
+    with pytest.raises(Invalid, match="a time is seconds"):
+        times_s(column(timedelta(hours=1)), "c")
 
 
 def test_binary_noise_of_a_time_is_rounded_off() -> None:

@@ -115,10 +115,17 @@ def test_more_than_the_limit_is_refused_and_the_way_out_named(
             read_history(path)
 
 
-def test_progress_ends_at_the_size_of_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "history.csv.gz"
-    path.write_bytes(gzip.compress(PLAIN * 1000))
+@pytest.mark.parametrize("write", [lambda path: path.write_bytes(gzip.compress(PLAIN)), write_parquet])
+def test_progress_ends_at_the_size_of_the_file(tmp_path: Path, write: Callable[[Path], object]) -> None:
+    path = tmp_path / "history"
+    write(path)
     seen: list[tuple[int, int]] = []
-    with pytest.raises(Invalid):
-        read_history(path, on_progress=lambda done, total: seen.append((done, total)))
+    read_history(path, on_progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (path.stat().st_size, path.stat().st_size)
+
+
+def test_a_column_of_lists_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "history.parquet"
+    frame = pl.DataFrame({"account_id": ["a"], "timestamp": [0], "instances": [1], "labels": [["x", "y"]]})
+    frame.write_parquet(path)
+    assert read_history(path).metrics is None

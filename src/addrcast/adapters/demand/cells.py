@@ -52,8 +52,6 @@ def numbers(
 def is_numeric(table: Table, column: str) -> bool:
     """Whether most of a column's cells that are not empty are numbers, and one is."""
     cells = _stripped(table.frame[column])
-    if cells.dtype.is_temporal():
-        return False
     return 0 < (cells.len() - cells.null_count()) < 2 * _as_float(cells).count()
 
 
@@ -65,7 +63,7 @@ def times_s(table: Table, column: str, *, may_be_empty: bool = False) -> NDArray
         first = seconds.head(_first(cells.is_not_null()) + 1)
         if cells.count() and first[-1] is None:
             seconds = _from_iso(cells)
-    elif cells.dtype.is_temporal():
+    elif cells.dtype in (pl.Date, pl.Datetime):
         seconds = cells.cast(pl.Datetime("us")).cast(pl.Int64) / 1e6
     else:
         seconds = _as_float(cells)

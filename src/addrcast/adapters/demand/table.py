@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import polars as pl
+from polars.selectors import nested
 
 from addrcast.core.domain.errors import Invalid
 
@@ -78,7 +79,7 @@ def read_table(path: Path, *, on_progress: Progress | None = None) -> Table:
             magic = file.read(4)
             file.seek(0)
             if magic == PARQUET_MAGIC:
-                return _read_parquet(path)
+                return _read_parquet(path, on_progress)
             if magic[:2] == GZIP_MAGIC:
                 with gzip.GzipFile(fileobj=file) as unzipped:
                     text = _read_all(path, file, unzipped, on_progress)
@@ -103,16 +104,19 @@ def _read_all(path: Path, file: BinaryIO, content: BinaryIO | gzip.GzipFile, on_
     return bytes(chunks)
 
 
-def _read_parquet(path: Path) -> Table:
+def _read_parquet(path: Path, on_progress: Progress | None) -> Table:
     try:
         rows = pl.scan_parquet(path).select(pl.len()).collect().item()
         if rows > ROWS_MAX:
             raise Invalid("file", str(path), f"{rows:,} rows, at most {ROWS_MAX:,} are read; split it by account")
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path).select(~nested())
     except pl.exceptions.PolarsError as error:
         raise Invalid("file", str(path), f"it is not readable as Parquet: {error}") from error
     if not frame.height:
         raise Invalid("file", str(path), "it has no rows")
+    if on_progress is not None:
+        size = path.stat().st_size
+        on_progress(size, size)
     return Table(path.name, frame)
 
 
