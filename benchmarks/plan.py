@@ -37,7 +37,7 @@ def fleet(accounts: int, *, shared_pools: int = 64, seed: int = 7) -> PlanInput:
         accounts=tuple(f"account-{row:09d}" for row in range(accounts)),
         levels=LEVELS,
         need=need,
-        is_fallback=dice.random(accounts) < 0.01,
+        fault=(dice.random(accounts) < 0.01).astype(np.uint8),
         tiers=tuple(DEFAULT_TIERS.items()),
         tier=tier,
         preserved=dice.poisson(0.5, size=accounts).astype(np.int32),

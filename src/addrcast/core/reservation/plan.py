@@ -12,6 +12,7 @@ from addrcast.core.reservation.curve import curves_of, depth_of
 from addrcast.core.reservation.granting import grant_by_rank
 from addrcast.core.reservation.hysteresis import kept_surplus
 from addrcast.core.reservation.plan_input import NO_POOL
+from addrcast.core.reservation.policy import Fault
 from addrcast.core.reservation.refusal import refusals_of
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def _reasons(
     ):
         reason[cut > 0] = why
     for held, flag in (
-        (given.is_fallback, Reason.FALLBACK),
+        (given.fault != Fault.NONE, Reason.FALLBACK),
         (kept > 0, Reason.HYSTERESIS),
         (refused, Reason.REFUSED),
     ):

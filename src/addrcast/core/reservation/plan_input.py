@@ -64,27 +64,31 @@ class PoolColumns:
         What is cooling comes free without a plan's doing; leaving it out would make each give-back look like
         scarcity and cause the next one.
         """
-        left = np.ceil(headroom * self.total - 1e-9).astype(np.int64)
-        room: NDArray[np.int64] = np.maximum(self.free + self.reserved + self.cooling - left, 0)
-        return room
+        held_or_coming = self.free + self.reserved + self.cooling
+        return np.asarray(np.maximum(held_or_coming - self.left_free(headroom), 0))
+
+    def left_free(self, headroom: float) -> NDArray[np.int64]:
+        """The addresses of each pool that make up the share `headroom`, rounded up, int64 `(G,)`."""
+        return np.asarray(np.ceil(headroom * self.total - 1e-9), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlanInput:
     """N accounts in ascending order of id, with everything that decides on their reservations.
 
-    `need` is float32 `(N, Q)`, quantiles of the need in the lead window at `levels` `(Q,)`; `is_fallback` `(N,)`
-    marks those the reorder point gave. `tier` `(N,)` is an index into `tiers`. `preserved` (usable in the
-    window), `reserved`, `bound`, `quota` (of bound + reserved + preserved) and `room` (how many may lie reserved
-    in the account's own ranges under its preferences; 0 while it drains) are int32 `(N,)`; UNLIMITED is no bound.
-    `draws` is int32 `(N, D)`: one reservation takes one address of each of these pools, NO_POOL is none.
-    `unwanted_rounds` `(N,)` comes from the plan before. `revision` is the store's at which the counts were read.
+    `need` is float32 `(N, Q)`, quantiles of the need in the lead window at `levels` `(Q,)`; `fault` uint8 `(N,)`
+    says which of them the reorder point gave, and why. `tier` `(N,)` is an index into `tiers`. `preserved`
+    (usable in the window), `reserved`, `bound`, `quota` (of bound + reserved + preserved) and `room` (how many
+    may lie reserved in the account's own ranges under its preferences; 0 while it drains) are int32 `(N,)`;
+    UNLIMITED is no bound. `draws` is int32 `(N, D)`: one reservation takes one address of each of these pools,
+    NO_POOL is none. `unwanted_rounds` `(N,)` comes from the plan before. `revision` is the store's at which the
+    counts were read.
     """
 
     accounts: tuple[str, ...]
     levels: NDArray[np.float64]
     need: NDArray[np.float32]
-    is_fallback: NDArray[np.bool_]
+    fault: NDArray[np.uint8]
     tiers: tuple[tuple[str, Tier], ...]
     tier: NDArray[np.int16]
     preserved: NDArray[np.int32]
@@ -117,7 +121,7 @@ class PlanInput:
     def _check_shapes(self) -> None:
         size = (len(self.accounts),)
         for name in (
-            "is_fallback", "tier", "preserved", "reserved", "bound", "quota", "room", "unwanted_rounds"
+            "fault", "tier", "preserved", "reserved", "bound", "quota", "room", "unwanted_rounds"
         ):  # fmt: skip
             shape = getattr(self, name).shape
             if shape != size:

@@ -1,0 +1,137 @@
+"""Cuts the steps of one account after the other: what it lacks, and what it gives back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from addrcast.core.reservation.aging import Why, holds_that_are_over, reservations_to_give_back
+from addrcast.core.reservation.free_pairs import FreePairs
+from addrcast.core.reservation.host_shares import HostShares
+from addrcast.core.reservation.pool_room import PoolRoom
+from addrcast.core.reservation.standing import standing_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from addrcast.core.domain.address import Family
+    from addrcast.core.domain.ledger import Ledger
+    from addrcast.core.reservation.aging import GoingBack
+    from addrcast.core.reservation.plan import Plan
+    from addrcast.core.reservation.standing import Standing
+
+
+class ReserveStep(msgspec.Struct, frozen=True):
+    """A free pair to hold ready for an account; the physical address lies in a block of `host`."""
+
+    account: str
+    pool: str
+    logical: str
+    physical: str
+    host: str
+
+
+class GiveBackStep(msgspec.Struct, frozen=True):
+    """A reserved or preserved address of an account that is to cool, and why."""
+
+    account: str
+    logical: str
+    why: Why
+
+
+class Cutter:
+    """Cuts the steps of one batch, in which no address is used twice.
+
+    An instance takes an address of each family that its account has, so a target holds in each. An account that
+    drains has target 0; one that is not declared any more gets no steps.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        ledger: Ledger,
+        recent_creates: Mapping[str, Mapping[str, int]],
+        *,
+        now_ms: int,
+        is_forced: bool,
+        offset: int,
+    ) -> None:
+        self._accounts = plan.given.accounts
+        self._targets = plan.given.reserved + plan.allowed_delta(is_forced=is_forced)
+        self._ledger = ledger
+        self._pairs = FreePairs(ledger, offset=offset)
+        self._shares = HostShares(ledger, self._pairs, recent_creates)
+        self._room = PoolRoom(plan.given, ledger)
+        self._now_ms = now_ms
+
+    def reserves(self, row: int) -> list[ReserveStep]:
+        """The pairs that an account lacks, as far as its pools, its quota and the hosts have room now."""
+        standing = standing_of(self._ledger, self._accounts[row])
+        if standing is None:
+            return []
+        target = self._target(row, standing)
+        room = min(self._room.of(row), standing.quota_room)
+        by_family = []
+        for family in standing.pools:
+            shares, going = self._shares_and_going(standing, family, target)
+            staying = [idle for idle in standing.reserved.get(family, ()) if idle.logical not in going]
+            for idle in staying:
+                shares[idle.host] -= 1
+            hosts = _by_lack(shares)[: min(room, target - len(staying))]
+            by_family.append(self._steps(standing, family, hosts))
+        self._room.take(row, max(map(len, by_family), default=0))
+        return [step for steps in by_family for step in steps]
+
+    def give_backs(self, row: int) -> list[GiveBackStep]:
+        """The reservations that an account gives back, then those of its holds that are over."""
+        standing = standing_of(self._ledger, self._accounts[row])
+        if standing is None:
+            return []
+        target = self._target(row, standing)
+        going: list[GoingBack] = []
+        for family in standing.reserved:
+            going += self._shares_and_going(standing, family, target)[1].values()
+        going += holds_that_are_over(standing.preserved, hold_ms=standing.tier.hold_ms, now_ms=self._now_ms)
+        return [GiveBackStep(standing.name, back.logical, back.why) for back in going]
+
+    def _target(self, row: int, standing: Standing) -> int:
+        return 0 if standing.account.is_draining else int(self._targets[row])
+
+    def _shares_and_going(
+        self, standing: Standing, family: Family, target: int
+    ) -> tuple[dict[str, int], dict[str, GoingBack]]:
+        shares = self._shares.of(standing, family, target)
+        going = reservations_to_give_back(
+            standing.reserved.get(family, ()),
+            target=target,
+            shares=shares,
+            age_limit_ms=standing.tier.age_limit_ms,
+            now_ms=self._now_ms,
+        )
+        return shares, {back.logical: back for back in going}
+
+    def _steps(self, standing: Standing, family: Family, hosts: list[str]) -> list[ReserveStep]:
+        preferences = standing.account.preferences
+        steps: list[ReserveStep] = []
+        for pool in standing.pools[family]:
+            if len(steps) == len(hosts):
+                break
+            logicals = self._pairs.take_logicals(
+                standing.name,
+                pool,
+                len(hosts) - len(steps),
+                prefer=standing.preferred_prefixes,
+                is_contiguous=preferences.is_contiguous,
+            )
+            for logical in logicals:
+                host = hosts[len(steps)]
+                physical = self._pairs.take_physical(host, family)
+                steps.append(ReserveStep(standing.name, pool, logical, physical, host))
+        return steps
+
+
+def _by_lack(lacks: Mapping[str, int]) -> list[str]:
+    """Each host as often as it lacks a reservation, the one that lacks most first."""
+    ordered = sorted(lacks.items(), key=lambda item: (-item[1], item[0]))
+    return [host for host, lack in ordered for _ in range(lack)]
