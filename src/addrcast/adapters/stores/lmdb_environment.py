@@ -1,0 +1,95 @@
+"""An LMDB environment that several processes share and that grows: opening it, reading it, making it larger."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import lmdb
+
+from addrcast.adapters.stores.lmdb_layout import TABLE_COUNT, open_tables
+from addrcast.core.domain.errors import Invalid, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAP_BYTES = 1 << 30
+_READERS_MAX = 1024
+
+
+class Environment:
+    """The environment of one directory and its tables.
+
+    LMDB must not change the size of its map while this process has a transaction, and does not check it. So every
+    read transaction lives inside `reading`, short and without waiting, on one lock; the write transactions all
+    belong to the one thread that also calls `grow` and `follow_growth`, between them.
+    """
+
+    def __init__(self, directory: Path, *, map_bytes: int = MAP_BYTES) -> None:
+        self.directory = directory
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._is_open = True
+        try:
+            self._lmdb = lmdb.open(
+                str(directory), map_size=map_bytes, max_dbs=TABLE_COUNT, max_readers=_READERS_MAX, mode=0o600
+            )
+        except lmdb.Error as error:
+            raise Invalid("store", str(directory), f"LMDB cannot open it: {error}") from None
+        try:
+            self._lmdb.reader_check()
+            self.tables = open_tables(self._lmdb)
+        except BaseException:
+            self._lmdb.close()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """A read transaction. Raises lmdb.MapResizedError where another process made the map larger."""
+        with self._lock:
+            self.check_open()
+            with self._lmdb.begin() as txn:
+                yield txn
+
+    @contextmanager
+    def writing(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """A write transaction, dropped at the end unless it was committed. Only for the writing thread."""
+        txn = self._begin()
+        try:
+            yield txn
+        finally:
+            txn.abort()
+
+    def grow(self) -> None:
+        """Make the map twice as large."""
+        with self._lock:
+            self._lmdb.set_mapsize(2 * self._lmdb.info()["map_size"])
+
+    def forget_dead_readers(self) -> None:
+        """Free the places of readers whose process died: they hold back pages from being used again."""
+        self._lmdb.reader_check()
+
+    def check_open(self) -> None:
+        """Raise Unavailable where the environment is closed, RuntimeError in a forked child."""
+        if not self._is_open:
+            raise Unavailable(f"the store {self.directory} is closed", retry_after_ms=1000)
+        if os.getpid() != self._pid:
+            raise RuntimeError(f"the store {self.directory} was opened before a fork; open it in each process anew")
+
+    def close(self) -> None:
+        """Unmap the files; the writing thread must have ended."""
+        with self._lock:
+            self._is_open = False
+            self._lmdb.close()
+
+    def _begin(self) -> lmdb.Transaction[bytes]:
+        try:
+            return self._lmdb.begin(write=True)
+        except lmdb.MapResizedError:
+            with self._lock:
+                self._lmdb.set_mapsize(0)
+            return self._lmdb.begin(write=True)

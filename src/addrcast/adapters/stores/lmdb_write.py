@@ -1,0 +1,160 @@
+"""One write transaction of LMDB in progress: it carries the work of a whole group of callers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from addrcast.adapters.stores.lmdb_layout import (
+    REVISION,
+    ROW_HEADER,
+    Counters,
+    LoggedWrite,
+    encode_writes,
+    item_of,
+    read_counters,
+    write_counters,
+)
+from addrcast.adapters.stores.lmdb_lease import LeaseTable
+from addrcast.core.domain.errors import Invalid
+from addrcast.core.domain.transaction import Delete, Put, Result, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import lmdb
+
+    from addrcast.adapters.stores.lmdb_layout import Tables
+
+_UNREAD = b""  # no row is empty: each has its header
+_TRIM_MIN = 64
+
+
+class Writing:
+    """What a group changes, seen by its later transactions at once and by everyone after `flush` and commit."""
+
+    def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables, *, now_ms: int) -> None:
+        self._txn = txn
+        self._get = txn.get
+        self._tables = tables
+        self._now_ms = now_ms
+        self._before = read_counters(txn, tables)
+        self.revision, self._compacted, self._last_lease = self._before
+        self._leases = LeaseTable(txn, tables)
+        self._rows: dict[str, bytes | None] = {}
+        self._changed: set[str] = set()
+        self._log: list[tuple[bytes, bytes]] = []
+        self._has_other_change = False
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether anything has to be made durable."""
+        return self._has_other_change or (self.revision, self._compacted, self._last_lease) != self._before
+
+    def commit(self, transactions: Sequence[Transaction]) -> list[Result]:
+        """See Store.commit; the transactions were checked before."""
+        for transaction in transactions:
+            for write in transaction.writes:
+                if isinstance(write, Put) and write.lease:
+                    self._leases.check(write.lease)
+        return [self._judge(transaction) for transaction in transactions]
+
+    def grant(self, ttl_ms: int) -> int:
+        """See Store.grant."""
+        self._last_lease += 1
+        self._leases.begin(self._last_lease, ttl_ms=ttl_ms, now_ms=self._now_ms)
+        return self._last_lease
+
+    def keep_alive(self, lease: int) -> None:
+        """See Store.keep_alive."""
+        self._leases.prolong(lease, now_ms=self._now_ms)
+        self._has_other_change = True
+
+    def revoke(self, lease: int) -> None:
+        """See Store.revoke: the keys go in one revision."""
+        keys = self._leases.end(lease)
+        if keys is not None:
+            self._has_other_change = True
+            self._carry_out([Delete(key) for key in keys])
+
+    def expire(self) -> None:
+        """End the leases whose deadline has come."""
+        for lease in self._leases.due(now_ms=self._now_ms):
+            self.revoke(lease)
+
+    def compact(self, revision: int) -> None:
+        """See Store.compact: the changes are out of reach at once, and leave the disk by and by."""
+        if revision > self.revision:
+            raise Invalid("revision", revision, f"the store has come to {self.revision} only")
+        self._compacted = max(self._compacted, revision)
+
+    def flush(self, *, keep_revisions: int) -> None:
+        """Write the group down, and forget as much of the log as keeps it at `keep_revisions`."""
+        with self._txn.cursor(self._tables.records) as cursor:
+            rows = {key.encode(): self._rows[key] for key in self._changed}
+            # in key order, neighbours share the way down the tree
+            cursor.putmulti([(key, row) for key, row in sorted(rows.items()) if row is not None])
+        for key, row in rows.items():
+            if row is None:
+                self._txn.delete(key, db=self._tables.records)
+        with self._txn.cursor(self._tables.log) as cursor:
+            cursor.putmulti(self._log, append=True)
+        self._compacted = max(self._compacted, self.revision - keep_revisions)
+        self.trim(limit=2 * len(self._log) + _TRIM_MIN)
+        write_counters(self._txn, self._tables, Counters(self.revision, self._compacted, self._last_lease))
+
+    def trim(self, *, limit: int) -> None:
+        """Remove at most `limit` forgotten entries of the log from the disk."""
+        last = REVISION.pack(self._compacted)
+        with self._txn.cursor(self._tables.log) as cursor:
+            cursor.first()
+            while limit and cursor.key() and cursor.key() <= last:
+                cursor.delete()
+                self._has_other_change = True
+                limit -= 1
+
+    def _judge(self, transaction: Transaction) -> Result:
+        for compare in transaction.compares:
+            row = self._row(compare.key)
+            if compare.revision != (ROW_HEADER.unpack_from(row)[0] if row else 0):
+                return self._refusal(transaction)
+        self._carry_out(transaction.writes)
+        return Result(is_success=True, revision=self.revision)
+
+    def _refusal(self, transaction: Transaction) -> Result:
+        rows = ((compare.key, self._row(compare.key)) for compare in transaction.compares)
+        current = tuple(item_of(key, row) if row else None for key, row in rows)
+        return Result(is_success=False, revision=self.revision, current=current)
+
+    def _carry_out(self, writes: Sequence[Put | Delete]) -> None:
+        revision = self.revision + 1
+        logged: list[LoggedWrite] = []
+        for write in writes:
+            key = write.key
+            before = self._row(key)
+            created, left = ROW_HEADER.unpack_from(before)[1:] if before else (revision, 0)
+            after, lease = None, 0
+            if isinstance(write, Put):
+                lease = write.lease
+                after = ROW_HEADER.pack(revision, created, lease) + write.value
+            elif before is None:
+                continue
+            if left or lease:
+                self._leases.move(key, before=left, after=lease)
+            self._rows[key] = after
+            self._changed.add(key)
+            logged.append((key, after, before))
+        if logged:
+            self.revision = revision
+            self._log.append((REVISION.pack(revision), encode_writes(logged)))
+
+    def _row(self, key: str) -> bytes | None:
+        row = self._rows.get(key, _UNREAD)
+        if row is _UNREAD:
+            row = self._rows[key] = self._get(key.encode(), None, self._tables.records)
+        return row
+
+
+def is_trim_due(txn: lmdb.Transaction[bytes], tables: Tables) -> bool:
+    """Whether forgotten entries of the log are still on the disk."""
+    with txn.cursor(tables.log) as cursor:
+        return cursor.first() and cursor.key() <= REVISION.pack(read_counters(txn, tables).compacted)
