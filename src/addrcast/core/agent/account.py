@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from addrcast.core.agent.settings import AgentSettings
 from addrcast.core.dataplane.compile import mapped_physical
-from addrcast.core.dataplane.unapplied import Backoff, Unapplied
+from addrcast.core.dataplane.unapplied import Unapplied
 from addrcast.core.domain.record import Entry, Record, Subscription
 from addrcast.core.propagation.mirror import AccountMirror, Snapshot
 
@@ -12,11 +13,12 @@ class ServedAccount:
     """An account that this host is subscribed to.
 
     `vni` is None until its declaration was seen. `scan` numbers the snapshot that is waited for. `is_ensured` is
-    whether the kernel has what the entries hang on. `is_urgent` is whether somebody waits for the next
-    acknowledgement.
+    whether the kernel has what the entries hang on. `unreadable` are records that a newer version wrote, by the
+    revision at which they were met. `is_urgent` is whether somebody waits for the next acknowledgement.
     """
 
     __slots__ = (
+        "_settings",
         "is_ensured",
         "is_scanned",
         "is_urgent",
@@ -29,12 +31,17 @@ class ServedAccount:
         "vni",
     )
 
-    def __init__(self, name: str, *, backoff: Backoff, removal_max: int) -> None:
+    def __init__(self, name: str, settings: AgentSettings) -> None:
         self.name = name
         self.subscription: Entry[Subscription] = Entry("")
         self.vni: int | None = None
-        self.mirror: AccountMirror[str] = AccountMirror(mapped_physical, removal_max=removal_max)
-        self.unapplied = Unapplied(backoff)
+        self._settings = settings
+        self.forget()
+
+    def forget(self) -> None:
+        """The kernel has, or is about to have, nothing of the account."""
+        self.mirror: AccountMirror[str] = AccountMirror(mapped_physical, removal_max=self._settings.removal_max)
+        self.unapplied = Unapplied(self._settings.backoff)
         self.unreadable: dict[str, int] = {}
         self.scan = 0
         self.is_scanned = False
@@ -46,17 +53,29 @@ class ServedAccount:
         """The host clears its tables of this account."""
         return self.subscription.value is not None and self.subscription.value.is_leaving
 
+    @property
+    def is_settled(self) -> bool:
+        """What is desired is known, and the kernel has been told where to keep it."""
+        return self.is_ensured and self.mirror.is_synced and not self.is_leaving
+
+    @property
+    def is_tried(self) -> bool:
+        """Every entry is in the kernel or was refused by it; what is undeclared has nothing to try."""
+        if self.is_leaving:
+            return True
+        return self.is_scanned and (self.vni is None or (self.is_ensured and not self.unapplied.is_untried))
+
     def begin(self, scan: int, epoch: int) -> None:
-        """A snapshot is asked for."""
+        """A snapshot is asked for, or will be (`scan` 0): until it comes, nothing can be said of the account."""
         self.scan = scan
         self.is_scanned = False
+        self.is_urgent = True
         self.mirror.begin(epoch)
 
-    def adopt(self, snapshot: Snapshot, unreadable: dict[str, int], *, present: dict[str, str] | None) -> None:
+    def adopt(self, snapshot: Snapshot, *, present: dict[str, str] | None) -> None:
         """Take a snapshot; what it changes is yet to be programmed. Raises Stale."""
         for logical in self.mirror.adopt(snapshot, present=present):
             self.unapplied.mark(logical, snapshot.revision)
-        self.unreadable = unreadable
         self.is_scanned = True
 
     def change(self, logical: str, record: Record | None, revision: int) -> None:
@@ -81,13 +100,3 @@ class ServedAccount:
         floors = [self.unapplied.floor() if self.is_ensured else None, *self.unreadable.values()]
         revisions = [floor - 1 for floor in floors if floor is not None]
         return min([max(cursor, self.mirror.revision), *revisions])
-
-    @property
-    def is_settled(self) -> bool:
-        """What is desired is known, and the kernel has been told where to keep it."""
-        return self.is_ensured and self.mirror.is_synced and not self.is_leaving
-
-    @property
-    def is_tried(self) -> bool:
-        """Every entry is in the kernel or was refused by it; what is undeclared has nothing to try."""
-        return self.is_scanned and (self.vni is None or (self.is_ensured and not self.unapplied.is_untried))

@@ -152,7 +152,7 @@ class Committed:
 class Away:
     """The store did not answer; what was asked for may have happened where it was a commit."""
 
-    cause: ReadHost | ListSubscriptions | ScanAccount | Watch | Commit
+    cause: Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,18 +183,7 @@ class Tick:
     """Nothing but the passing of time: the deadline was reached."""
 
 
-Effect = ReadHost | ListSubscriptions | ScanAccount | Watch | Commit | Program | DumpTable | Report
-Event = (
-    Started
-    | HostRead
-    | SubscriptionsListed
-    | AccountScanned
-    | Changed
-    | Compacted
-    | Committed
-    | Away
-    | Programmed
-    | Dumped
-    | Disturbed
-    | Tick
-)
+Request = ReadHost | ListSubscriptions | ScanAccount | Watch | Commit
+Effect = Request | Program | DumpTable | Report
+Answer = HostRead | SubscriptionsListed | AccountScanned | Changed | Compacted | Committed | Away
+Event = Started | Answer | Programmed | Dumped | Disturbed | Tick

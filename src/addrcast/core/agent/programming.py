@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from addrcast.core.agent.account import ServedAccount
 from addrcast.core.agent.messages import DumpTable, Program, Programmed
-from addrcast.core.dataplane.reconcile import Difference, reconcile
+from addrcast.core.agent.settings import AgentSettings
+from addrcast.core.dataplane.reconcile import reconcile
 from addrcast.core.dataplane.table import Table, TableEntry, TableKey
-from addrcast.core.dataplane.unapplied import Backoff
-
-
-@dataclass(frozen=True, slots=True)
-class AgentSettings:
-    """How an agent paces itself.
-
-    `batch_max` entries go to the kernel at once. Acknowledgements that nobody waits for are written after
-    `acknowledge_after_ms`. The table is audited every `audit_every_ms`. What is to be removed for its mere absence
-    is looked at twice, `confirm_after_ms` apart: always in an audit, past `removal_max` entries in a snapshot.
-    `reassure_after_ms` is longer than a lost write can take to land.
-    """
-
-    batch_max: int = 50_000
-    acknowledge_after_ms: int = 1_000
-    audit_every_ms: int = 60_000
-    confirm_after_ms: int = 1_000
-    reassure_after_ms: int = 30_000
-    removal_max: int = 100
-    backoff: Backoff = field(default_factory=Backoff)
 
 
 class Programming:
     """Brings the kernel table to what the served accounts desire.
+
+    `found` is what the agent found in the kernel when it started, until an account of that VNI takes it over.
+    `removals` are VNIs on their way out, each with the account that leaves with it.
 
     Invariants: one batch is in flight; in it, upserts go before deletes, deletes before removed accounts; a
     VNI that is to be removed takes no entries until it is gone; nothing is removed for being a stray before every
@@ -39,21 +21,23 @@ class Programming:
     """
 
     __slots__ = (
-        "_accounts",
         "_audit_ms",
         "_behind",
         "_failures",
         "_flying",
         "_is_dumping",
         "_retry_ms",
-        "_settings",
         "_suspects",
+        "accounts",
+        "found",
         "removals",
+        "settings",
     )
 
-    def __init__(self, accounts: dict[str, ServedAccount], settings: AgentSettings) -> None:
-        self._accounts = accounts
-        self._settings = settings
+    def __init__(self, settings: AgentSettings) -> None:
+        self.accounts: dict[str, ServedAccount] = {}
+        self.settings = settings
+        self.found: dict[int, dict[str, str]] = {}
         self._behind: dict[str, None] = {}
         self._flying: dict[int, ServedAccount] | None = None
         self._retry_ms = 0
@@ -70,6 +54,11 @@ class Programming:
     def remove(self, vni: int, *, leaving: str = "") -> None:
         """Take an account out of the kernel, in the name of the account that is `leaving`, if any."""
         self.removals[vni] = leaving or self.removals.get(vni, "")
+        self.found.pop(vni, None)
+
+    def is_flying(self, vni: int) -> bool:
+        """Whether the batch in flight changes an account."""
+        return vni in (self._flying or ())
 
     def audit(self, at_ms: int) -> None:
         """Compare the whole table at that time, or earlier."""
@@ -85,7 +74,7 @@ class Programming:
         upserts: list[TableEntry] = []
         deletes: list[TableKey] = []
         for name in list(self._behind):
-            account = self._accounts.get(name)
+            account = self.accounts.get(name)
             if account is None or account.is_leaving:
                 del self._behind[name]
                 continue
@@ -97,7 +86,7 @@ class Programming:
                     continue
                 ensured.append(vni)
             flying[vni] = account
-            room = self._settings.batch_max - len(upserts) - len(deletes)
+            room = self.settings.batch_max - len(upserts) - len(deletes)
             for logical in account.unapplied.take(room, now_ms):
                 physical = account.mirror.kept.get(logical)
                 if physical is None:
@@ -118,14 +107,14 @@ class Programming:
             rejected.setdefault(vni, set()).add(logical)
         accounts = list((self._flying or {}).values())
         for vni, account in (self._flying or {}).items():
-            if vni in done.cause.ensured:
+            if vni in done.cause.ensured and vni not in self.removals:
                 account.is_ensured = vni not in done.failed
             account.unapplied.settle(rejected.get(vni, set()), now_ms)
             if account.is_ensured and not account.unapplied:
                 self._behind.pop(account.name, None)
         self._flying = None
         self._failures = self._failures + 1 if done.failed else 0
-        self._retry_ms = now_ms + self._settings.backoff.pause_ms(self._failures) if self._failures else 0
+        self._retry_ms = now_ms + self.settings.backoff.pause_ms(self._failures) if self._failures else 0
         left = [self.removals.pop(vni, "") for vni in done.cause.removed if vni not in done.failed]
         return accounts, [name for name in left if name]
 
@@ -137,13 +126,13 @@ class Programming:
         self._audit_ms = None
         return DumpTable()
 
-    def dumped(self, table: Table | None, now_ms: int) -> Difference | None:
-        """Judge the table that was read; None where it could not be read, which is tried again."""
+    def dumped(self, table: Table | None, now_ms: int) -> int:
+        """Judge the table that was read; answers with how many entries were not there. None is read again."""
         self._is_dumping = False
         if table is None:
-            self.audit(now_ms + self._settings.confirm_after_ms)
-            return None
-        by_vni = {account.vni: account for account in self._accounts.values() if account.vni is not None}
+            self.audit(now_ms + self.settings.confirm_after_ms)
+            return 0
+        by_vni = {account.vni: account for account in self.accounts.values() if account.vni is not None}
         desired = {vni: account.mirror.kept for vni, account in by_vni.items() if account.is_settled}
         found = reconcile(desired, {vni: entries for vni, entries in table.items() if self._is_judged(vni, by_vni)})
         for vni in desired.keys() - table.keys():
@@ -159,8 +148,8 @@ class Programming:
                 self.remove(vni)
         seen: frozenset[TableKey | int] = frozenset([*found.deletes, *found.strays])
         self._suspects = doubted = seen - self._suspects
-        self.audit(now_ms + (self._settings.confirm_after_ms if doubted else self._settings.audit_every_ms))
-        return found
+        self.audit(now_ms + (self.settings.confirm_after_ms if doubted else self.settings.audit_every_ms))
+        return len(found.upserts)
 
     def deadline_ms(self, now_ms: int) -> int | None:
         """When `next` or `next_dump` has something to answer, as far as is known."""
@@ -169,7 +158,7 @@ class Programming:
             if self.removals:
                 due.append(max(now_ms, self._retry_ms))
             for name in self._behind:
-                account = self._accounts.get(name)
+                account = self.accounts.get(name)
                 if account is None or account.vni is None or account.vni in self.removals:
                     continue
                 if account.is_ensured:
@@ -184,7 +173,7 @@ class Programming:
         account = by_vni.get(vni)
         if account is not None:
             return account.is_settled
-        return all(account.is_scanned for account in self._accounts.values())
+        return all(account.is_scanned for account in self.accounts.values())
 
     def _again(self, account: ServedAccount, logical: str) -> None:
         account.unapplied.mark(logical, account.mirror.revision)

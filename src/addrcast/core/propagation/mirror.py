@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -14,11 +14,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All records of one account at one revision, read linearizably, with the store's epoch at it."""
+    """All records of one account at one revision, read linearizably, with the store's epoch at it.
+
+    `unread` are addresses whose record is there but could not be read, known once `records` came to its end.
+    """
 
     epoch: int
     revision: int
     records: Iterable[tuple[str, Record]]
+    unread: Collection[str] = ()
 
 
 class AccountMirror(Generic[T]):
@@ -83,7 +87,7 @@ class AccountMirror(Generic[T]):
                 seen.add(logical)
                 if self._put(logical, record):
                     changed.append(logical)
-        lacking = self.kept.keys() - seen
+        lacking = self.kept.keys() - seen - set(snapshot.unread)
         confirmed = lacking & self._doubted
         if len(lacking - confirmed) <= self._removal_max:
             confirmed = lacking
