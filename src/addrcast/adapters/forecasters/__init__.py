@@ -1,1 +1,1 @@
-"""Forecasting libraries behind the engine type."""
+"""Learners behind the forecaster port: gradient boosting for the need."""

@@ -1,0 +1,122 @@
+"""The pooled model of the need as gradient-boosted quantiles (LightGBM), and its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightgbm as lgb
+import numpy as np
+
+from addrcast.core.domain.errors import Invalid
+from addrcast.core.forecast.features import NEED_FEATURES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from addrcast.core.forecast.need import NeedSample
+
+FILE_VERSION = 1
+
+_TREES = 100
+_SETTINGS: dict[str, Any] = {
+    "objective": "quantile",
+    "learning_rate": 0.1,
+    "num_leaves": 15,
+    "min_data_in_leaf": 100,
+    "feature_fraction": 0.5,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "lambda_l2": 1.0,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbose": -1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GbmNeedModel:
+    """One booster for each level, over the features named in `features`."""
+
+    levels: tuple[float, ...]
+    features: tuple[str, ...]
+    boosters: tuple[lgb.Booster, ...]
+    threads: int = 1
+
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Quantiles float32 `(R, Q)` in units of the rows' scale; they may cross."""
+        answer = np.empty((len(features), len(self.levels)), np.float32)
+        for column, booster in enumerate(self.boosters):
+            answer[:, column] = booster.predict(features, num_threads=self.threads)
+        return answer
+
+    def save(self, path: Path) -> None:
+        """Write a JSON header line, then the boosters' own text."""
+        texts = [booster.model_to_string() for booster in self.boosters]
+        header = {
+            "format": "addrcast need model",
+            "version": FILE_VERSION,
+            "levels": self.levels,
+            "features": self.features,
+            "lengths": [len(text) for text in texts],
+        }
+        path.write_text(json.dumps(header) + "\n" + "".join(texts), encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class GbmFitter:
+    """Fits the pooled model on `threads` threads; the number of threads does not change the model."""
+
+    threads: int = 1
+    trees: int = _TREES
+
+    def __call__(self, sample: NeedSample, levels: Sequence[float], seed: int) -> GbmNeedModel:
+        """Fit one booster for each of `levels`; rows weigh by the root of their scale.
+
+        Misses are counted in addresses, which asks for the scale itself as the weight; its root loses less
+        to the few largest accounts (see docs/decisions/forecast-row-weights.md).
+        """
+        weights = np.sqrt(sample.scales)
+        settings = _SETTINGS | {"seed": seed, "num_threads": self.threads}
+        rows = lgb.Dataset(
+            sample.features,
+            sample.labels,
+            weight=weights / weights.mean(),
+            feature_name=list(NEED_FEATURES),
+            params={"verbose": -1, "num_threads": self.threads, "force_row_wise": True},
+            free_raw_data=True,
+        ).construct()
+        boosters = tuple(lgb.train(settings | {"alpha": level}, rows, self.trees) for level in levels)
+        return GbmNeedModel(tuple(levels), NEED_FEATURES, boosters, self.threads)
+
+
+def load_need_model(path: Path, *, threads: int = 1) -> GbmNeedModel:
+    """Read what `GbmNeedModel.save` wrote.
+
+    Raises Invalid for a file that is not a need model, is cut short, has a newer version, or was fitted on other
+    features than this program computes.
+    """
+    first, _, rest = path.read_text(encoding="utf-8").partition("\n")
+    try:
+        header = json.loads(first)
+    except json.JSONDecodeError:
+        header = None
+    if not isinstance(header, dict) or header.get("format") != "addrcast need model":
+        raise Invalid(str(path), first[:40], "a need model begins with its JSON header")
+    if header["version"] > FILE_VERSION:
+        raise Invalid(str(path), header["version"], f"this program reads versions up to {FILE_VERSION}; upgrade it")
+    if tuple(header["features"]) != NEED_FEATURES:
+        raise Invalid(
+            str(path), len(header["features"]), "its features are not this program's; fit the model again"
+        )
+    if sum(header["lengths"]) != len(rest):
+        raise Invalid(
+            str(path), len(rest), f"{sum(header['lengths'])} characters of boosters are expected; cut short?"
+        )
+    ends = np.cumsum([0, *header["lengths"]])
+    texts = [rest[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    boosters = tuple(lgb.Booster(model_str=text) for text in texts)
+    return GbmNeedModel(tuple(header["levels"]), NEED_FEATURES, boosters, threads)

@@ -1,0 +1,118 @@
+"""The need of the next lead window: labels for the pooled model, and its answers turned back into addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from addrcast.core.forecast.features import lead_needs, need_features, window_steps
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NEED_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.993, 0.997)
+"""The levels a pooled model is fitted at; those between are interpolated."""
+
+CAP = 2.0
+"""No quantile is above this multiple of the largest count or need in the account's window."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeedSample:
+    """What a pooled model is fitted on, one row for each sampled account and time.
+
+    `features` is `(R, F)`, `labels` `(R,)` are needs in units of `scales` `(R,)` addresses; all float32.
+    """
+
+    features: NDArray[np.float32]
+    labels: NDArray[np.float32]
+    scales: NDArray[np.float32]
+
+
+class NeedModel(Protocol):
+    """A fitted pooled model: quantiles of the need, in units of each row's scale, from scale-free features."""
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels it answers for, ascending."""
+        ...
+
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Quantiles float32 `(R, Q)` of the rows of `features` `(R, F)`; they may cross and be negative."""
+        ...
+
+
+class NeedFitter(Protocol):
+    """Fits a pooled model; the same sample, levels and seed give the same model."""
+
+    def __call__(self, sample: NeedSample, levels: Sequence[float], seed: int) -> NeedModel:
+        """Fit one quantile for each of `levels`, which ascend."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NeedHistory:
+    """What is known of N accounts up to a column: float32 `(N, T)` counts and needs, without gaps.
+
+    `needs` is `lead_needs` of the counts; column `t` is the time `start_s + t * step_s`.
+    """
+
+    counts: NDArray[np.float32]
+    needs: NDArray[np.float32]
+    start_s: int
+    step_s: int
+    lead: int
+
+    @classmethod
+    def of(
+        cls,
+        counts: NDArray[np.float32],
+        window_needs: NDArray[np.float32],
+        *,
+        start_s: int,
+        step_s: int,
+        lead: int,
+    ) -> NeedHistory:
+        """The history of counts and of the needs inside single steps, both `(N, T)`."""
+        return cls(counts, lead_needs(counts, window_needs, lead), start_s, step_s, lead)
+
+    def features_at(
+        self, column: int, *, width: int | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Features and scale of all accounts as they were known at `column`, from its last `width` columns."""
+        first = max(0, column + 1 - (width or window_steps(self.step_s)))
+        return need_features(
+            self.counts[:, first : column + 1],
+            self.needs[:, first : column + 1],
+            now_s=self.start_s + column * self.step_s,
+            step_s=self.step_s,
+            lead=self.lead,
+        )
+
+    def largest_at(self, column: int) -> NDArray[np.float32]:
+        """The largest need each account had in the window that ends at `column`, float32 `(N,)`."""
+        return self.needs[:, self._window(column)].max(axis=1)
+
+    def cap_at(self, column: int) -> NDArray[np.float32]:
+        """The most a quantile at `column` may say, addresses, float32 `(N,)`."""
+        return np.float32(CAP) * np.maximum(
+            self.counts[:, self._window(column)].max(axis=1), self.largest_at(column)
+        )
+
+    def only(self, accounts: NDArray[np.int64]) -> NeedHistory:
+        """The history of some of its rows."""
+        return replace(self, counts=self.counts[accounts], needs=self.needs[accounts])
+
+    def _window(self, column: int) -> slice:
+        return slice(max(0, column + 1 - window_steps(self.step_s)), column + 1)
+
+
+def need_quantiles(
+    raw: NDArray[np.float32], scale: NDArray[np.float32], cap: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Addresses float32 `(N, Q)` of a model's answers: ascending in level, never negative, at most `cap`."""
+    ascending = np.maximum.accumulate(np.maximum(raw, 0), axis=1)
+    return np.minimum(ascending * scale[:, None], cap[:, None])
