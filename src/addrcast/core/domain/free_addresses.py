@@ -13,11 +13,13 @@ from addrcast.core.domain.record import AddressState, HoldState
 from addrcast.core.domain.resource import PoolKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from addrcast.core.domain.record import Entry, Host, PhysicalHold, Record
     from addrcast.core.domain.record_index import RecordIndex
     from addrcast.core.domain.resource import Pool
+
+    StateOf = Callable[[PhysicalHold], AddressState | None]
 
 
 class LogicalRanges:
@@ -171,37 +173,43 @@ class PhysicalRanges:
             self._ranges[host_id] = ranges
         return ranges
 
-    def counts_of_host(self, host_id: str, state_of: Callable[[PhysicalHold], AddressState | None]) -> Counts:
+    def counts_of_host(self, host_id: str, state_of: StateOf) -> Counts:
         """The addresses of a host's blocks by state; a held one is in the state of its record."""
-        spaces = [range_.space for range_ in self.ranges_of(host_id).values()]
-        return _counts(spaces, self._holds.get(host_id, {}), state_of)
+        ranges = self.ranges_of(host_id).values()
+        spaces = [range_.space for range_ in ranges]
+        return counts_of(
+            _tally(spaces, self._holds.get(host_id, {}), state_of),
+            total=sum(space.members.size for space in spaces),
+            free=sum(range_.free_count for range_ in ranges),
+            usable=sum(range_.free.size for range_ in ranges),
+        )
 
-    def counts_of_pool(self, pool_id: str, state_of: Callable[[PhysicalHold], AddressState | None]) -> Counts:
-        """The addresses of a physical pool by state. Raises Invalid."""
+    def counts_of_pool(self, pool_id: str, state_of: StateOf) -> Counts:
+        """The addresses of a physical pool by state, whether routed to a host or not. Raises Invalid."""
         space = self.spaces().get(pool_id)
         if space is None:
             raise Invalid("pool", pool_id, "no physical pool of this name is declared")
+        found = Range(space)
         holds = {physical: entry for of_host in self._holds.values() for physical, entry in of_host.items()}
-        return _counts([space], holds, state_of)
+        for physical in holds:
+            found.occupy(physical)
+        return counts_of(
+            _tally([space], holds, state_of),
+            total=space.members.size,
+            free=found.free_count,
+            usable=found.free.size,
+        )
 
 
-def _counts(
-    spaces: Iterable[Space],
-    holds: Mapping[str, Entry[PhysicalHold]],
-    state_of: Callable[[PhysicalHold], AddressState | None],
-) -> Counts:
-    total = sum(space.members.size for space in spaces)
-    usable = sum(space.usable.size for space in spaces)
-    free = total
+def _tally(
+    spaces: Sequence[Space], holds: Mapping[str, Entry[PhysicalHold]], state_of: StateOf
+) -> dict[AddressState, int]:
     tally = dict.fromkeys(AddressState, 0)
     for physical, entry in holds.items():
         address = parse_address(physical)
-        for space in spaces:
-            if address in space:
-                free -= 1
-                usable -= address.number in space.usable
-                hold = entry.required
-                state = AddressState.COOLING if hold.state is HoldState.COOLING else state_of(hold)
-                if state is not None:
-                    tally[state] += 1
-    return counts_of(tally, total=total, free=free, usable=usable)
+        if any(address in space for space in spaces):
+            hold = entry.required
+            state = AddressState.COOLING if hold.state is HoldState.COOLING else state_of(hold)
+            if state is not None:
+                tally[state] += 1
+    return tally

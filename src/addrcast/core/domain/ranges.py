@@ -89,10 +89,14 @@ class Range:
         self._tally[state] += 1
         self._states[text] = state
 
+    @property
+    def free_count(self) -> int:
+        """How many addresses are free, those of draining prefixes among them."""
+        return self.space.members.size - self._occupied
+
     def counts(self) -> Counts:
         """The addresses of the space by state."""
-        total = self.space.members.size
-        return counts_of(self._tally, total=total, free=total - self._occupied, usable=self.free.size)
+        return counts_of(self._tally, total=self.space.members.size, free=self.free_count, usable=self.free.size)
 
     def picks(self, *, prefer: Sequence[Prefix] = (), offset: int = 0) -> Iterator[int]:
         """Free addresses: those of each preferred prefix, then all others.
