@@ -167,7 +167,7 @@ def _networks(ledger: Ledger) -> Iterator[Finding]:
 
 
 def _subscriptions(ledger: Ledger) -> Iterator[Finding]:
-    """The host of a bound record mirrors its account."""
+    """The host of a bound record mirrors its account; only a host that mirrors one acknowledges it."""
     for account in ledger.accounts_with_records():
         subscribed = ledger.subscriptions(account)
         for state, host in ledger.places(account):
@@ -178,6 +178,11 @@ def _subscriptions(ledger: Ledger) -> Iterator[Finding]:
                 first = next(iter(ledger.in_state(account, state, host=host)))
                 keys = first.key, keyspace.subscription_key(host, account)
                 yield Finding("subscription", keys, "bound records are on a host that does not mirror the account")
+    for rest, entry in ledger.items(keyspace.ACKNOWLEDGEMENTS):
+        host, _, account = rest.partition(".")
+        if not ledger.subscription(host, account):
+            keys = entry.key, keyspace.subscription_key(host, account)
+            yield Finding("subscription", keys, "an acknowledgement outlived its subscription")
 
 
 def _revisions(ledger: Ledger) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         PoolAddress,
         Record,
         StoreEpoch,
+        Subscription,
         Value,
     )
     from addrcast.core.domain.resource import Account, Pool
@@ -139,6 +140,10 @@ class StoreView:
     def pool_address(self, pool: str, logical: str) -> Entry[PoolAddress]:
         """Q of an address of a shared pool."""
         return self._get(keyspace.pool_address_key(pool, logical))
+
+    def subscription(self, host: str, account: str) -> Entry[Subscription]:
+        """S of a host for an account."""
+        return self._get(keyspace.subscription_key(host, account))
 
     def acknowledgement(self, host: str, account: str) -> Entry[Acknowledgement]:
         """A of a host for an account."""
