@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ROWS_OF_A_PART = 4_000_000
-
 
 class DecisionFile:
     """Writes (policy, setting, account_id, timestamp, idle) rows: parts beside the file first, merged at the end.
@@ -25,8 +23,16 @@ class DecisionFile:
     Used as a context manager; the file appears, whole, when the block ends without an error.
     """
 
-    def __init__(self, path: str | PathLike[str], *, accounts: Sequence[str], times_s: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        accounts: Sequence[str],
+        times_s: NDArray[np.int64],
+        rows_of_a_part: int = 4_000_000,
+    ) -> None:
         self._path = Path(path)
+        self._rows_of_a_part = rows_of_a_part
         self._accounts = pl.Series("account_id", accounts, dtype=pl.Categorical)
         self._times = pl.Series("timestamp", times_s * 1_000_000).cast(pl.Datetime("us", "UTC"))
         self._parts = TemporaryDirectory(prefix=f".{self._path.name}.", dir=self._path.parent)
@@ -46,7 +52,7 @@ class DecisionFile:
             }
         )
         self._pending.append(frame)
-        if sum(frame.height for frame in self._pending) >= ROWS_OF_A_PART:
+        if sum(frame.height for frame in self._pending) >= self._rows_of_a_part:
             self._write_part()
 
     def _write_part(self) -> None:

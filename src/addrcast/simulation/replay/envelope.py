@@ -32,5 +32,5 @@ def misses_at(envelope: Sequence[Point], waste: float) -> float | None:
     for left, right in pairwise(envelope):
         if waste <= right.waste:
             share = (waste - left.waste) / (right.waste - left.waste)
-            return left.misses + (right.misses - left.misses) * share
+            return (1 - share) * left.misses + share * right.misses
     return envelope[-1].misses

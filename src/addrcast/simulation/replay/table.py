@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from addrcast.simulation.replay.run import ReplayResult
 
 OURS = "addrcast"
+SHARE = "ours / best *"
 CELL = 8
 
 
 def table_lines(result: ReplayResult) -> list[str]:
     """Misses of every policy at each waste level, `*` on the best reactive one, and ours as a share of it."""
     best = {waste: result.best_reactive(waste) for waste in WASTE_LEVELS}
-    name_width = max(len("addrcast / best *"), *(len(policy.name) for policy in result.policies))
+    name_width = max(len(SHARE), *(len(policy.name) for policy in result.policies))
     header = "".join(f"{waste:>{CELL}}" for waste in WASTE_LEVELS)
     lines = [
         f"{result.accounts:,} accounts, {result.creates:,} creates; share of creates that found no address ready,",
@@ -35,7 +36,7 @@ def table_lines(result: ReplayResult) -> list[str]:
         lines.append(f"{policy.name:<{name_width}}{''.join(cells)}".rstrip())
     if ours:
         shares = (_share(ours.get(waste), champion) for waste, champion in best.items())
-        lines.append(f"{f'{OURS} / best *':<{name_width}}{''.join(shares)}".rstrip())
+        lines.append(f"{SHARE:<{name_width}}{''.join(shares)}".rstrip())
     return lines
 
 
