@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from addrcast.core.dataplane.table import Rejected, Table, TableEntry, TableKey
 
@@ -45,7 +45,7 @@ class Kernel(Protocol):
         """Every account that was ensured, with its entries as the kernel has them now."""
         ...
 
-    def disturbances(self) -> AsyncIterator[str]:
+    def disturbances(self) -> AsyncGenerator[str, None]:
         """What else than this process has changed our entries (a link that went down), as it is noticed.
 
         Each is a reason to compare the whole table again. Ends only by being closed.

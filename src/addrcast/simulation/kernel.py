@@ -9,11 +9,11 @@ from addrcast.core.dataplane.table import Rejected, Table, TableEntry, TableKey
 from addrcast.core.domain.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
 
-class ModelKernel:
-    """Keeps to the kernel port; it outlives the agents that write to it, as a real table does.
+class ModelTable:
+    """The table as plain calls; it outlives the agents that write to it, as a real one does.
 
     Faults, set by the test: `refused` keys fail each time until they are taken out of the set; while
     `is_away`, every call fails; `flush_links` drops all entries, as a link that goes down does; `foreign` entries
@@ -24,9 +24,7 @@ class ModelKernel:
         self.foreign: dict[TableKey, str] = {}
         self.refused: set[TableKey] = set()
         self.is_away = False
-        self.writes = 0
         self._table: dict[int, dict[str, str]] = {}
-        self._listeners: list[asyncio.Queue[str]] = []
 
     def physical_of(self, vni: int, logical: str) -> str | None:
         """Where a packet to `logical` in a virtual network is sent by our entries; None is nowhere."""
@@ -44,20 +42,18 @@ class ModelKernel:
         """A link goes down and up: its routes are gone, and stay so until they are written again."""
         for entries in self._table.values():
             entries.clear()
-        for listener in self._listeners:
-            listener.put_nowait("a link went down and up")
 
-    async def ensure_account(self, vni: int) -> None:
+    def ensure_account(self, vni: int) -> None:
         """See the port."""
         self._answer()
         self._table.setdefault(vni, {})
 
-    async def remove_account(self, vni: int) -> None:
+    def remove_account(self, vni: int) -> None:
         """See the port."""
         self._answer()
         self._table.pop(vni, None)
 
-    async def upsert(self, entries: Sequence[TableEntry]) -> tuple[Rejected, ...]:
+    def upsert(self, entries: Sequence[TableEntry]) -> tuple[Rejected, ...]:
         """See the port."""
         self._answer()
         rejected = []
@@ -68,29 +64,61 @@ class ModelKernel:
                 rejected.append(Rejected(entry.key, "no buffer space, or another's entry is there"))
             else:
                 self._table[entry.vni][entry.logical] = entry.physical
-                self.writes += 1
         return tuple(rejected)
 
-    async def delete(self, keys: Sequence[TableKey]) -> tuple[Rejected, ...]:
+    def delete(self, keys: Sequence[TableKey]) -> tuple[Rejected, ...]:
         """See the port."""
         self._answer()
-        rejected = []
-        for key in keys:
-            if key.logical not in self._table.get(key.vni, {}):
-                continue
-            if key in self.refused:
-                rejected.append(Rejected(key, "no buffer space"))
-            else:
+        present = [key for key in keys if key.logical in self._table.get(key.vni, {})]
+        for key in present:
+            if key not in self.refused:
                 del self._table[key.vni][key.logical]
-                self.writes += 1
-        return tuple(rejected)
+        return tuple(Rejected(key, "no buffer space") for key in present if key in self.refused)
 
-    async def dump(self) -> Table:
+    def dump(self) -> Table:
         """See the port."""
         self._answer()
         return {vni: dict(entries) for vni, entries in self._table.items()}
 
-    async def disturbances(self) -> AsyncIterator[str]:
+    def _answer(self) -> None:
+        if self.is_away:
+            raise Unavailable("the model table is away", retry_after_ms=100)
+
+
+class ModelKernel:
+    """The kernel port over a model table."""
+
+    def __init__(self, table: ModelTable | None = None) -> None:
+        self.table = table or ModelTable()
+        self._listeners: list[asyncio.Queue[str]] = []
+
+    def flush_links(self) -> None:
+        """A link goes down and up, and who listens is told."""
+        self.table.flush_links()
+        for listener in self._listeners:
+            listener.put_nowait("a link went down and up")
+
+    async def ensure_account(self, vni: int) -> None:
+        """See the port."""
+        self.table.ensure_account(vni)
+
+    async def remove_account(self, vni: int) -> None:
+        """See the port."""
+        self.table.remove_account(vni)
+
+    async def upsert(self, entries: Sequence[TableEntry]) -> tuple[Rejected, ...]:
+        """See the port."""
+        return self.table.upsert(entries)
+
+    async def delete(self, keys: Sequence[TableKey]) -> tuple[Rejected, ...]:
+        """See the port."""
+        return self.table.delete(keys)
+
+    async def dump(self) -> Table:
+        """See the port."""
+        return self.table.dump()
+
+    async def disturbances(self) -> AsyncGenerator[str, None]:
         """See the port."""
         listener: asyncio.Queue[str] = asyncio.Queue()
         self._listeners.append(listener)
@@ -99,7 +127,3 @@ class ModelKernel:
                 yield await listener.get()
         finally:
             self._listeners.remove(listener)
-
-    def _answer(self) -> None:
-        if self.is_away:
-            raise Unavailable("the model kernel is away", retry_after_ms=100)

@@ -144,7 +144,7 @@ class AgentMachine:
             case Changed() if event.cause.number == self._watch:
                 effects = self._changed(event.change, now_ms)
             case Compacted() if event.cause.number == self._watch:
-                effects = [ListSubscriptions(self.term)]
+                effects = [ListSubscriptions(self.term, self.host)]
             case Committed():
                 effects = self._committed(event, now_ms)
         return effects
@@ -159,7 +159,7 @@ class AgentMachine:
         self._programming.found = {vni: dict(entries) for vni, entries in event.table.items()}
         self.term = 1
         self.phase = Phase.COUNTING
-        return [ReadHost(self.term)]
+        return [ReadHost(self.term, self.host)]
 
     def _rejoin(self, now_ms: int, why: str) -> list[Effect]:
         """Begin a term: be counted first, then read."""
@@ -171,7 +171,7 @@ class AgentMachine:
         for account in self._serving.accounts.values():
             account.begin(0, self._epoch.required.epoch)
         # two agents with one name would otherwise take the host from each other without a pause
-        self._requests.later(ReadHost(self.term), now_ms + self.settings.backoff.first_ms)
+        self._requests.later(ReadHost(self.term, self.host), now_ms + self.settings.backoff.first_ms)
         return [Report(f"host {self.host} joins again: {why}")]
 
     def _host_read(self, event: HostRead, now_ms: int) -> list[Effect]:
@@ -204,7 +204,7 @@ class AgentMachine:
         account = self._serving.accounts.get(event.cause.account)
         if account is None or event.cause.number != account.scan:
             return []
-        if event.epoch != self._epoch.required.epoch:
+        if not event.epoch or event.epoch.required.epoch != self._epoch.required.epoch:
             return self._rejoin(now_ms, "the store's epoch is another")
         try:
             faults = self._serving.adopt(event)
@@ -313,10 +313,10 @@ class AgentMachine:
         match cause.purpose:
             case Purpose.REJOIN:
                 if not result.is_success:
-                    return [ReadHost(self.term)]
+                    return [ReadHost(self.term, self.host)]
                 self._key = host_rejoins(self._epoch, self._key).entries_at(result.revision)[0]
                 self.phase = Phase.LISTING
-                return [ListSubscriptions(self.term)]
+                return [ListSubscriptions(self.term, self.host)]
             case Purpose.ACKNOWLEDGE:
                 self._is_acknowledging = False
                 for (name, revision), each in zip(cause.accounts, event.results, strict=True):
@@ -356,7 +356,7 @@ class AgentMachine:
                 account = self._serving.accounts.get(request.account)
                 return [self._scan(account)] if account is not None and account.scan == request.number else []
             case Commit(purpose=Purpose.REJOIN):
-                return [ReadHost(self.term)]
+                return [ReadHost(self.term, self.host)]
             case Commit(purpose=Purpose.TURN_UP):
                 self.phase = Phase.SYNCING
                 return []

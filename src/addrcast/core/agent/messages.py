@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from addrcast.core.dataplane.table import Rejected, Table, TableEntry, TableKey
+from addrcast.core.domain.codec import entry_of
+from addrcast.core.domain.keyspace import EPOCH, RECORDS, SUBSCRIPTIONS, account_key, host_key, parts_of, records_of
 from addrcast.core.domain.record import Entry, Host, StoreEpoch, Subscription
 from addrcast.core.domain.resource import Account
 from addrcast.core.domain.transaction import Change, KeyValue, Result, Transaction
@@ -16,6 +19,18 @@ class ReadHost:
     """Read this host's key and the store's epoch. Answered by HostRead or Away."""
 
     term: int
+    host: str
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """What to read, at one revision."""
+        return host_key(self.host), EPOCH
+
+    def answer(self, items: Iterable[KeyValue]) -> HostRead:
+        """What was read. Raises Invalid for a value that a newer version wrote."""
+        found = {item.key: item for item in items}
+        host, epoch = self.keys
+        return HostRead(self, entry_of(Host, host, found.get(host)), entry_of(StoreEpoch, epoch, found.get(epoch)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +38,17 @@ class ListSubscriptions:
     """Read all of this host's subscriptions. Answered by SubscriptionsListed or Away."""
 
     term: int
+    host: str
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What to read, at one revision."""
+        return (f"{SUBSCRIPTIONS}{self.host}.",)
+
+    def answer(self, revision: int, items: Iterable[KeyValue]) -> SubscriptionsListed:
+        """What was read. Raises Invalid for a value that a newer version wrote."""
+        listed = [(parts_of(item.key).second, entry_of(Subscription, item.key, item)) for item in items]
+        return SubscriptionsListed(self, revision, tuple(listed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +58,23 @@ class ScanAccount:
     term: int
     account: str
     number: int
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What to read, at one revision."""
+        return EPOCH, account_key(self.account), records_of(self.account)
+
+    def answer(self, revision: int, items: Iterable[KeyValue]) -> AccountScanned:
+        """What was read; keys of accounts with a longer name are left out. Raises Invalid."""
+        found = {item.key: item for item in items}
+        declaration = account_key(self.account)
+        return AccountScanned(
+            self,
+            entry_of(StoreEpoch, EPOCH, found.get(EPOCH)),
+            revision,
+            entry_of(Account, declaration, found.get(declaration)),
+            tuple(item for item in found.values() if item.key.startswith(RECORDS)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +162,7 @@ class AccountScanned:
     """An account at one revision: the epoch, its declaration (absent or not), the items of its records."""
 
     cause: ScanAccount
-    epoch: int
+    epoch: Entry[StoreEpoch]
     revision: int
     declaration: Entry[Account]
     records: tuple[KeyValue, ...]

@@ -78,7 +78,8 @@ class Serving:
         present = self._declare(account, scanned.declaration.value, scanned.revision)
         faults: dict[str, Invalid] = {}
         records = _readable(scanned, faults)
-        account.adopt(Snapshot(scanned.epoch, scanned.revision, records, unread=faults.keys()), present=present)
+        snapshot = Snapshot(scanned.epoch.required.epoch, scanned.revision, records, unread=faults.keys())
+        account.adopt(snapshot, present=present)
         account.unreadable = dict.fromkeys(faults, scanned.revision)
         self._programming.touch(account.name)
         return [str(fault) for fault in faults.values()]
