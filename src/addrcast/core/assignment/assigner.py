@@ -1,0 +1,284 @@
+"""The queue of requests on their way: groups of attempts, retries of losers, waits and deadlines."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from addrcast.core.assignment.answer import Answer
+from addrcast.core.assignment.candidates import Candidates
+from addrcast.core.assignment.creating import created
+from addrcast.core.assignment.decide import decide
+from addrcast.core.assignment.decision import Attempt, Decision, Held, Look, Situation
+from addrcast.core.assignment.deleting import deleted
+from addrcast.core.assignment.request import CreateRequest, DeleteRequest, Request
+from addrcast.core.assignment.scarcity import Wait
+from addrcast.core.domain.codec import entry_of
+from addrcast.core.domain.errors import AddrcastError, Conflict, Unavailable
+from addrcast.core.domain.record import Entry, Value
+from addrcast.core.domain.transitions import Draft, preempt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from addrcast.core.domain.ledger import Ledger
+    from addrcast.core.domain.transaction import KeyValue, Page, Result
+
+GROUP_MAX = 64
+LOSSES_MAX = 16
+LOOK_EVERY = 3
+RETRY_MS = 1_000
+
+
+@dataclass(eq=False, slots=True)
+class Pending:
+    """A request on its way; `token` is whatever its driver knows it by.
+
+    `is_misled` asks for a look before the next attempt, after several were lost.
+    """
+
+    request: Request
+    token: Any = None
+    has_looked: bool = False
+    is_misled: bool = False
+    losses: int = 0
+    expecting: frozenset[str] = frozenset()
+    retry_after_ms: int = RETRY_MS
+    lack: str = "an answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One transaction of a group: the attempt of a request, or the taking back of an idle address for it."""
+
+    pending: Pending
+    draft: Draft
+    attempt: Attempt | None = None
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys it writes."""
+        return [entry.key for entry, _ in self.draft.writes]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A request is done: its answer, or why there is none."""
+
+    pending: Pending
+    answer: Answer | AddrcastError
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the driver does next: commit the children as one group, give the replies, bring the view up to date for
+    those that look.
+    """
+
+    children: list[Child] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    looking: list[Pending] = field(default_factory=list)
+
+
+class Assigner:
+    """Decides on requests in groups; does no I/O and knows no time but what it is given.
+
+    The driver calls `turn` while there is something in the queue, commits the children, and hands their results to
+    `settle` (or `unknown`, where it cannot tell). No two children in flight write one key, and no child compares a
+    key that another one in flight writes. Inside a group, higher tiers choose first.
+    """
+
+    def __init__(self, ledger: Ledger, *, offset: int = 0, group_max: int = GROUP_MAX) -> None:
+        self._candidates = Candidates(ledger, offset=offset)
+        self._group_max = group_max
+        self._queue: deque[Pending] = deque()
+        self._held: list[Pending] = []
+        self._waiting: dict[Pending, None] = {}
+        self._expected: set[str] = set()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The view that is decided on; the driver replaces it after a new snapshot."""
+        return self._candidates.ledger
+
+    @ledger.setter
+    def ledger(self, ledger: Ledger) -> None:
+        self._candidates.ledger = ledger
+
+    @property
+    def queued(self) -> int:
+        """How many requests the next turns will look at."""
+        return len(self._queue)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether requests wait for addresses to come free."""
+        return bool(self._waiting)
+
+    def submit(self, pending: Pending) -> None:
+        """Take a request in."""
+        self._queue.append(pending)
+
+    def looked(self, pendings: Iterable[Pending]) -> None:
+        """The view has come to where the store was after these requests arrived."""
+        for pending in pendings:
+            pending.has_looked = True
+            pending.is_misled = False
+            self._queue.append(pending)
+
+    def moved(self) -> None:
+        """The view has changed: requests that wait are looked at again."""
+        self._queue.extend(self._waiting)
+        self._waiting.clear()
+
+    def deadline_ms(self) -> int | None:
+        """When the first of the waiting requests has waited long enough."""
+        return min((pending.request.deadline_ms for pending in self._waiting), default=None)
+
+    def turn(self, now_ms: int) -> Turn:
+        """Decide on the requests at the head of the queue."""
+        turn = Turn()
+        count = min(len(self._queue), self._group_max)
+        for pending in self._by_tier([self._queue.popleft() for _ in range(count)]):
+            self._decide(pending, turn, now_ms)
+        return turn
+
+    def expire(self, now_ms: int) -> list[Reply]:
+        """Give up on the waiting requests whose deadline has come."""
+        due = [pending for pending in self._waiting if pending.request.deadline_ms <= now_ms]
+        for pending in due:
+            del self._waiting[pending]
+        return [self._late(pending) for pending in due]
+
+    def settle(self, children: Sequence[Child], results: Sequence[Result]) -> list[Reply]:
+        """Take in what became of a group; losers are refreshed from what beat them and asked for again."""
+        replies = []
+        for child, result in zip(children, results, strict=True):
+            self._candidates.taken.difference_update(child.keys)
+            if result.is_success:
+                self.ledger.learn(child.draft.entries_at(result.revision), result.revision)
+                if child.attempt is None:
+                    self._queue.append(child.pending)
+                else:
+                    replies.append(Reply(child.pending, _answer(child.attempt, result.revision)))
+            else:
+                keys = [entry.key for entry in child.draft.compares]
+                self._learn(dict(zip(keys, result.current, strict=True)), result.revision)
+                self._lost(child.pending, replies)
+        self._release_held()
+        return replies
+
+    def unknown(self, children: Sequence[Child]) -> list[str]:
+        """Nobody knows whether this group was carried out: the keys to read for `read_back`."""
+        return sorted({entry.key for child in children for entry in child.draft.compares})
+
+    def read_back(self, children: Sequence[Child], page: Page) -> None:
+        """Decide again on a group of unknown outcome, with its keys as they stand now.
+
+        The group may still land; its compares then let one of the two tries win. A delete of whatever is bound now
+        means what was bound then, so it is pinned to that attempt.
+        """
+        found = {item.key: item for item in page.items}
+        self._learn({key: found.get(key) for key in self.unknown(children)}, page.revision)
+        for child in children:
+            self._candidates.taken.difference_update(child.keys)
+            request = child.pending.request
+            if child.attempt is not None and isinstance(request, DeleteRequest):
+                child.pending.request = replace(request, attempt=child.attempt.number)
+            self._queue.appendleft(child.pending)
+        self._release_held()
+
+    def failed(self, children: Sequence[Child], error: AddrcastError) -> list[Reply]:
+        """The store refused a whole group and nothing of it happened."""
+        for child in children:
+            self._candidates.taken.difference_update(child.keys)
+        self._release_held()
+        return [Reply(child.pending, error) for child in children]
+
+    def _decide(self, pending: Pending, turn: Turn, now_ms: int) -> None:
+        if pending.request.deadline_ms <= now_ms:
+            turn.replies.append(self._late(pending))
+            return
+        if pending.is_misled:
+            turn.looking.append(pending)
+            return
+        situation = Situation(
+            self._candidates, now_ms, pending.has_looked, mine=pending.expecting, others=self._expected
+        )
+        decision: Decision | AddrcastError
+        try:
+            decision = decide(pending.request, situation)
+        except AddrcastError as error:
+            decision = error
+        if isinstance(decision, Attempt):
+            self._expect(pending, frozenset())
+            turn.children.append(Child(pending, decision.draft, decision))
+        elif isinstance(decision, Wait):
+            self._wait(pending, decision, turn, now_ms)
+        elif isinstance(decision, Look):
+            turn.looking.append(pending)
+        elif isinstance(decision, Held):
+            self._held.append(pending)
+        else:
+            self._expect(pending, frozenset())
+            turn.replies.append(Reply(pending, decision))
+
+    def _wait(self, pending: Pending, wait: Wait, turn: Turn, now_ms: int) -> None:
+        self._expect(pending, wait.expecting)
+        pending.retry_after_ms, pending.lack = wait.retry_after_ms, str(wait.lack)
+        if wait.take_back is None:
+            self._waiting[pending] = None
+            return
+        draft = preempt(self.ledger.epoch, wait.take_back, now_ms=now_ms, request=pending.request.request)
+        child = Child(pending, draft)
+        self._candidates.taken.update(child.keys)
+        turn.children.append(child)
+
+    def _expect(self, pending: Pending, keys: frozenset[str]) -> None:
+        if pending.expecting or keys:
+            self._expected.difference_update(pending.expecting)
+            self._expected.update(keys)
+            pending.expecting = keys
+
+    def _late(self, pending: Pending) -> Reply:
+        self._expect(pending, frozenset())
+        what = f"{pending.lack} did not come before the deadline of instance {pending.request.instance}"
+        return Reply(pending, Unavailable(what, retry_after_ms=pending.retry_after_ms))
+
+    def _lost(self, pending: Pending, replies: list[Reply]) -> None:
+        pending.losses += 1
+        if pending.losses > LOSSES_MAX:
+            self._expect(pending, frozenset())
+            what = f"instance {pending.request.instance}: {pending.losses} races were lost; try again"
+            replies.append(Reply(pending, Conflict(what)))
+            return
+        pending.is_misled = pending.losses % LOOK_EVERY == 0
+        self._queue.appendleft(pending)
+
+    def _learn(self, current: dict[str, KeyValue | None], revision: int) -> None:
+        entries: list[Entry[Any]] = [entry_of(Value, key, item) for key, item in current.items()]
+        self.ledger.learn(entries, revision)
+
+    def _release_held(self) -> None:
+        self._queue.extendleft(reversed(self._held))
+        self._held.clear()
+
+    def _by_tier(self, batch: list[Pending]) -> list[Pending]:
+        """Higher tiers first, those of one tier as they came."""
+        ranks: dict[str, int] = {}
+        for pending in batch:
+            account = pending.request.account
+            if account not in ranks:
+                ranks[account] = self.ledger.tier_of(account).rank if self.ledger.account(account) else 0
+        return (
+            sorted(batch, key=lambda pending: ranks[pending.request.account])
+            if len(set(ranks.values())) > 1
+            else batch
+        )
+
+
+def _answer(attempt: Attempt, revision: int) -> Answer:
+    return created(attempt, revision) if isinstance(attempt.request, CreateRequest) else deleted(attempt, revision)

@@ -1,0 +1,144 @@
+"""What the ledger offers to creates, less what attempts in flight have taken from it."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from addrcast.core.domain.address import parse_address, parse_prefix
+from addrcast.core.domain.keyspace import physical_key, pool_address_key, record_key
+from addrcast.core.domain.record import AddressState, Entry, HostState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from addrcast.core.domain.address import Prefix
+    from addrcast.core.domain.ledger import Ledger
+    from addrcast.core.domain.record import Host, Record
+
+READY = (AddressState.RESERVED, AddressState.PRESERVED)
+
+_DRAW = 64
+_STOCKS_MAX = 10_000
+
+_Place = tuple[str, AddressState, str | None, tuple[str, ...]]
+
+
+class Candidates:
+    """Addresses that a create may take now; each is offered to one create at a time.
+
+    `taken` are the keys that attempts in flight write. Candidates are drawn in batches, since with hundreds of
+    creates in flight each would otherwise pass over all that the others have taken; what is drawn is checked again
+    before it is offered. `offset` is where this replica begins to look for free addresses, so that replicas on one
+    store do not race for the same ones.
+    """
+
+    def __init__(self, ledger: Ledger, *, offset: int = 0) -> None:
+        self.taken: set[str] = set()
+        self._offset = offset
+        self._ledger = ledger
+        self._spaces_version = ledger.spaces_version
+        self._records: dict[_Place, deque[Entry[Record]]] = {}
+        self._free: dict[tuple[str, str], Iterator[str]] = {}
+        self._up: tuple[str, ...] | None = None
+
+    @property
+    def ledger(self) -> Ledger:
+        """The view that is drawn from; another one takes its place after a new snapshot."""
+        return self._ledger
+
+    @ledger.setter
+    def ledger(self, ledger: Ledger) -> None:
+        if ledger is not self._ledger:
+            self._ledger = ledger
+            self._records.clear()
+            self._spaces_version = -1
+
+    def record(
+        self, account: str, state: AddressState, host: str | None, pools: tuple[str, ...]
+    ) -> Entry[Record] | None:
+        """A record of the account in a state, on a host or on any, in one of some pools; another one each time."""
+        place = (account, state, host, pools)
+        stock = self._records.get(place)
+        while stock:
+            entry = stock.popleft()
+            if self.is_open(account, entry, pools):
+                return entry
+        queue = self._ledger.in_state(account, state, host=host)
+        if not queue:
+            self._records.pop(place, None)
+            return None
+        if len(self._records) >= _STOCKS_MAX:
+            self._records.clear()
+        found = (entry for entry in queue if self.is_open(account, entry, pools))
+        stock = self._records[place] = deque(islice(found, _DRAW))
+        return stock.popleft() if stock else None
+
+    def is_open(self, account: str, entry: Entry[Record], pools: Iterable[str]) -> bool:
+        """Whether a record stands as it was drawn, is not taken, and lies where new use is allowed."""
+        record = entry.required
+        if entry.key in self.taken or record.pool not in pools:
+            return False
+        logical = entry.key[len(record_key(account, "")) :]
+        return self._ledger.record(account, logical) is entry and not self.is_draining(record.pool, logical)
+
+    def is_draining(self, pool: str, logical: str) -> bool:
+        """Whether an address lies in a prefix of its pool that gets no new use."""
+        value = self._ledger.pool(pool).value
+        if value is None:
+            return True
+        if not value.draining:
+            return False
+        address = parse_address(logical)
+        return any(parse_prefix(prefix).holds(address) for prefix in value.draining)
+
+    def logical(self, account: str, pool: str, prefer: tuple[Prefix, ...]) -> str | None:
+        """A free logical address of a pool; another one each time, until none is left."""
+        return self._next((account, pool), lambda: self._logicals(account, pool, prefer))
+
+    def physical(self, host: str) -> str | None:
+        """A free physical address of a host that is up; another one each time, until none is left."""
+        return self._next(("", host), lambda: self._physicals(host))
+
+    def up_hosts(self) -> tuple[str, ...]:
+        """The hosts that get new use, in ascending order."""
+        self._check_spaces()
+        if self._up is None:
+            self._up = tuple(sorted(host for host in self._ledger.hosts() if self.is_up(host)))
+        return self._up
+
+    def is_up(self, host: str) -> bool:
+        """Whether a host gets new use."""
+        value: Host | None = self._ledger.host(host).value
+        return value is not None and value.state is HostState.UP
+
+    def _next(self, source: tuple[str, str], begin: Callable[[], Iterator[str]]) -> str | None:
+        self._check_spaces()
+        going = self._free.get(source)
+        found = next(going, None) if going is not None else None
+        if found is None:
+            if len(self._free) >= _STOCKS_MAX:
+                self._free.clear()
+            # what was passed over since it was taken may be free again
+            going = self._free[source] = begin()
+            found = next(going, None)
+            if found is None:
+                del self._free[source]
+        return found
+
+    def _check_spaces(self) -> None:
+        if self._spaces_version != self._ledger.spaces_version:
+            self._spaces_version = self._ledger.spaces_version
+            self._free.clear()
+            self._up = None
+
+    def _logicals(self, account: str, pool: str, prefer: tuple[Prefix, ...]) -> Iterator[str]:
+        for logical in self._ledger.free_logicals(account, pool, prefer=prefer, offset=self._offset):
+            if record_key(account, logical) not in self.taken and pool_address_key(pool, logical) not in self.taken:
+                yield logical
+
+    def _physicals(self, host: str) -> Iterator[str]:
+        for physical in self._ledger.free_physicals(host, offset=self._offset):
+            if physical_key(physical) not in self.taken:
+                yield physical
