@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from addrcast.core.domain.record import Acknowledgement, Host, HostState
+
+if TYPE_CHECKING:
+    from addrcast.core.domain.ledger import Ledger
 
 
 class LostHosts(Enum):
@@ -81,3 +84,12 @@ def audience_of(listeners: Iterable[Listener], *, epoch: int, lost_hosts: LostHo
             counted[host] = acknowledgement.revision
     floor = min(counted.values(), default=None)
     return Audience(counted, tuple(left_out), floor)
+
+
+def account_audience(ledger: Ledger, account: str, *, lost_hosts: LostHosts = LostHosts.LEFT_OUT) -> Audience:
+    """The audience of an account as a ledger has it."""
+    listeners = [
+        Listener(host, ledger.host(host).value, ledger.acknowledgement(host, account).value)
+        for host in ledger.subscriptions(account)
+    ]
+    return audience_of(listeners, epoch=ledger.epoch.required.epoch, lost_hosts=lost_hosts)

@@ -1,0 +1,83 @@
+"""Duty: take back idle addresses whose time is over, or whose account, prefix or host is on its way out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from addrcast.core.domain.address import parse_address, parse_prefix
+from addrcast.core.domain.keyspace import parts_of
+from addrcast.core.domain.record import AddressState, HostState
+from addrcast.core.domain.transitions import Draft, age_out, end_of_hold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from addrcast.core.domain.address import Prefix
+    from addrcast.core.domain.ledger import Ledger
+    from addrcast.core.domain.record import Entry, Record
+    from addrcast.core.domain.transaction import Compare
+    from addrcast.core.propagation.stamps import FutureStamps
+
+_ENDS = {AddressState.RESERVED: age_out, AddressState.PRESERVED: end_of_hold}
+
+
+def give_back(ledger: Ledger, record: Entry[Record], *, fence: Compare, now_ms: int) -> Draft:
+    """The transaction that lets an idle address cool."""
+    return _ENDS[record.required.state](ledger.epoch, record, fence=fence, now_ms=now_ms)
+
+
+class Drains:
+    """What takes no new use, as a ledger has it: idle addresses there go back at once.
+
+    A lost host's reservations go too, since nobody can use them there; what is preserved there waits for its
+    account's instances as long as anywhere.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        states = {host: entry.required.state for host, entry in ledger.hosts().items()}
+        stays = {host for host, state in states.items() if state is not HostState.DRAINING}
+        self._hosts = {
+            AddressState.PRESERVED: frozenset(stays),
+            AddressState.RESERVED: frozenset(host for host in stays if states[host] is not HostState.LOST),
+        }
+        self._prefixes: dict[str, list[Prefix]] = {
+            name: [parse_prefix(text) for text in entry.required.draining]
+            for name, entry in ledger.pools().items()
+            if entry.required.draining
+        }
+        self._is_calm = len(self._hosts[AddressState.RESERVED]) == len(states) and not self._prefixes
+
+    @property
+    def is_calm(self) -> bool:
+        """Nothing drains and no host is lost."""
+        return self._is_calm
+
+    def take(self, record: Entry[Record]) -> bool:
+        """Whether the address is on its way out."""
+        value = record.required
+        if value.host not in self._hosts[value.state]:
+            return True
+        prefixes = self._prefixes.get(value.pool, ())
+        return bool(prefixes) and any(
+            prefix.holds(parse_address(parts_of(record.key).second)) for prefix in prefixes
+        )
+
+
+def going_back(ledger: Ledger, stamps: FutureStamps, *, fence: Compare, now_ms: int) -> Iterator[Draft]:
+    """All idle addresses that go back now: past the age limit or the hold of their tier, or draining.
+
+    An account that is not declared any more drains.
+    """
+    drains = Drains(ledger)
+    tiers = ledger.tiers()
+    for account in ledger.accounts_with_records():
+        declared = ledger.account(account).value
+        tier = None if declared is None or declared.is_draining else tiers.get(declared.tier)
+        limits = (0, 0) if tier is None else (tier.age_limit_ms, tier.hold_ms)
+        for state, limit_ms in zip((AddressState.RESERVED, AddressState.PRESERVED), limits, strict=True):
+            for record in ledger.in_state(account, state):
+                since_ms = stamps.capped_ms(record.key, record.revision, record.required.since_ms, now_ms)
+                if since_ms + limit_ms <= now_ms or drains.take(record):
+                    yield give_back(ledger, record, fence=fence, now_ms=now_ms)
+                elif drains.is_calm and record.key not in stamps:
+                    break  # the others are younger

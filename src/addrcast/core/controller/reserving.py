@@ -1,0 +1,91 @@
+"""Duty: carry out a plan, a bounded batch at a time, each on the ledger as it then is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from addrcast.core.controller.giving_back import give_back
+from addrcast.core.domain.record import AddressState, Entry
+from addrcast.core.domain.transitions import Draft, FreeAddress, reserve
+from addrcast.core.domain.transitions_host import subscribe
+from addrcast.core.reservation.batch import batch_of
+from addrcast.core.reservation.cutting import GiveBackStep, ReserveStep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from addrcast.core.controller.messages import PlanMade
+    from addrcast.core.domain.ledger import Ledger
+    from addrcast.core.domain.record import Subscription
+    from addrcast.core.domain.transaction import Compare
+
+_IDLE = (AddressState.RESERVED, AddressState.PRESERVED)
+
+
+class PlanInProgress:
+    """A plan and how far it has been carried out.
+
+    No batch is cut before the ledger has come to where the last one lost a compare: it would lose it again.
+    """
+
+    __slots__ = ("_made", "_position", "_resume_revision")
+
+    def __init__(self, made: PlanMade) -> None:
+        self._made = made
+        self._position: int | None = 0
+        self._resume_revision = 0
+
+    def lost(self, revision: int) -> None:
+        """A step lost its compare at that revision."""
+        self._resume_revision = max(self._resume_revision, revision)
+
+    def next(self, ledger: Ledger, *, fence: Compare, batch_max: int, now_ms: int) -> tuple[Draft, ...]:
+        """The next transactions; none while the ledger lags, and once the plan is done.
+
+        Raises: Stale once the plan has expired.
+        """
+        drafts: list[Draft] = []
+        while not drafts and self._position is not None and ledger.revision >= self._resume_revision:
+            batch = batch_of(
+                self._made.plan,
+                ledger,
+                recent_creates=self._made.recent_creates,
+                now_ms=now_ms,
+                batch_max=batch_max,
+                position=self._position,
+                is_forced=self._made.is_forced,
+            )
+            self._position = batch.next_position
+            drafts = list(_drafts(ledger, batch.steps, fence=fence, now_ms=now_ms))
+        return tuple(drafts)
+
+    @property
+    def is_done(self) -> bool:
+        """No step is left."""
+        return self._position is None
+
+
+def _drafts(
+    ledger: Ledger, steps: tuple[ReserveStep | GiveBackStep, ...], *, fence: Compare, now_ms: int
+) -> Iterator[Draft]:
+    subscribed: set[str] = set()
+    for step in steps:
+        record = ledger.record(step.account, step.logical)
+        if isinstance(step, GiveBackStep):
+            if record.value is not None and record.value.state in _IDLE:
+                yield give_back(ledger, record, fence=fence, now_ms=now_ms)
+            continue
+        # the host mirrors the account before anything is bound there, so that a bind is ready at once
+        subscription: Entry[Subscription] = ledger.subscription(step.host, step.account)
+        if subscription.key not in subscribed and (subscription.value is None or subscription.value.is_leaving):
+            subscribed.add(subscription.key)
+            yield subscribe(ledger.epoch, subscription)
+        pool = ledger.pool(step.pool)
+        free = FreeAddress(
+            record=record,
+            hold=ledger.physical(step.physical),
+            pool=pool,
+            host=ledger.host(step.host),
+            owner=ledger.pool_address(step.pool, step.logical) if pool.required.is_shared else None,
+        )
+        yield reserve(ledger.epoch, free, fence=fence, now_ms=now_ms)
