@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class DecisionFile:
     """Writes (policy, setting, account_id, timestamp, idle) rows: parts beside the file first, merged at the end.
 
+    Timestamps are UTC without a zone, so that they join those of a history file as it is read.
+
     Used as a context manager; the file appears, whole, when the block ends without an error.
     """
 
@@ -33,8 +35,8 @@ class DecisionFile:
     ) -> None:
         self._path = Path(path)
         self._rows_of_a_part = rows_of_a_part
-        self._accounts = pl.Series("account_id", accounts, dtype=pl.Categorical)
-        self._times = pl.Series("timestamp", times_s * 1_000_000).cast(pl.Datetime("us", "UTC"))
+        self._accounts = pl.Series("account_id", accounts, dtype=pl.String)
+        self._times = pl.Series("timestamp", times_s * 1_000_000).cast(pl.Datetime("us"))
         self._parts = TemporaryDirectory(prefix=f".{self._path.name}.", dir=self._path.parent)
         self._pending: list[pl.DataFrame] = []
         self._written = 0
