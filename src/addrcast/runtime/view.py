@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from addrcast.core.domain.errors import Unavailable
-from addrcast.core.domain.keyspace import HOSTS_ALIVE, VALUE_TYPES
+from addrcast.core.domain.keyspace import ELECTIONS, HOSTS_ALIVE, VALUE_TYPES
 from addrcast.core.domain.ledger import Ledger
 from addrcast.ports.store import Compacted
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from addrcast.core.domain.transaction import KeyValue
     from addrcast.ports.store import Store
 
-PREFIXES = tuple(sorted({*VALUE_TYPES, HOSTS_ALIVE}))
+# all kinds of keys, so that the view comes to every revision; a ledger passes over elections
+PREFIXES = tuple(sorted({*VALUE_TYPES, HOSTS_ALIVE, ELECTIONS}))
 PAGE_ITEMS = 10_000
 
 
