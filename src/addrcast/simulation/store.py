@@ -237,6 +237,7 @@ class MemoryStore:
 
     async def watch(self, prefixes: Sequence[str], *, after_revision: int) -> AsyncGenerator[Change, None]:
         """See Store."""
+        self._check_open()
         told = passed = after_revision
         while not self._is_closed:
             changed = self._changed
@@ -283,10 +284,13 @@ class MemoryStore:
 
     async def _turn(self) -> ModelStore:
         await asyncio.sleep(0)
-        if self._is_closed:
-            raise Unavailable("the memory store is closed", retry_after_ms=1000)
+        self._check_open()
         self.expire()
         return self.model
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Unavailable("the memory store is closed", retry_after_ms=1000)
 
     def _wake(self) -> None:
         self._changed.set()

@@ -25,8 +25,20 @@ if TYPE_CHECKING:
 
     from addrcast.adapters.stores.lmdb_layout import Tables
 
-_UNREAD = b""  # no row is empty: each has its header
 _TRIM_MIN = 64
+
+
+class _Rows(dict[str, bytes | None]):
+    """The rows as the group has left them so far; a key is read when it is first asked for."""
+
+    def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables) -> None:
+        super().__init__()
+        self._get = txn.get
+        self._records = tables.records
+
+    def __missing__(self, key: str) -> bytes | None:
+        row = self[key] = self._get(key.encode(), None, self._records)
+        return row
 
 
 class Writing:
@@ -34,14 +46,13 @@ class Writing:
 
     def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables, *, now_ms: int) -> None:
         self._txn = txn
-        self._get = txn.get
         self._tables = tables
         self._now_ms = now_ms
         self._before = read_counters(txn, tables)
         self.revision, self._compacted, self._last_lease = self._before
         self._leases = LeaseTable(txn, tables)
-        self._rows: dict[str, bytes | None] = {}
-        self._changed: set[str] = set()
+        self._rows = _Rows(txn, tables)
+        self._changed: dict[str, bytes | None] = {}
         self._log: list[tuple[bytes, bytes]] = []
         self._has_other_change = False
 
@@ -54,7 +65,7 @@ class Writing:
         """See Store.commit; the transactions were checked before."""
         for transaction in transactions:
             for write in transaction.writes:
-                if isinstance(write, Put) and write.lease:
+                if type(write) is Put and write.lease:
                     self._leases.check(write.lease)
         return [self._judge(transaction) for transaction in transactions]
 
@@ -90,12 +101,10 @@ class Writing:
     def flush(self, *, keep_revisions: int) -> None:
         """Write the group down, and forget as much of the log as keeps it at `keep_revisions`."""
         with self._txn.cursor(self._tables.records) as cursor:
-            rows = {key.encode(): self._rows[key] for key in self._changed}
-            # in key order, neighbours share the way down the tree
-            cursor.putmulti([(key, row) for key, row in sorted(rows.items()) if row is not None])
-        for key, row in rows.items():
+            cursor.putmulti([(key.encode(), row) for key, row in self._changed.items() if row is not None])
+        for key, row in self._changed.items():
             if row is None:
-                self._txn.delete(key, db=self._tables.records)
+                self._txn.delete(key.encode(), db=self._tables.records)
         with self._txn.cursor(self._tables.log) as cursor:
             cursor.putmulti(self._log, append=True)
         self._compacted = max(self._compacted, self.revision - keep_revisions)
@@ -114,14 +123,14 @@ class Writing:
 
     def _judge(self, transaction: Transaction) -> Result:
         for compare in transaction.compares:
-            row = self._row(compare.key)
+            row = self._rows[compare.key]
             if compare.revision != (ROW_HEADER.unpack_from(row)[0] if row else 0):
                 return self._refusal(transaction)
         self._carry_out(transaction.writes)
         return Result(is_success=True, revision=self.revision)
 
     def _refusal(self, transaction: Transaction) -> Result:
-        rows = ((compare.key, self._row(compare.key)) for compare in transaction.compares)
+        rows = ((compare.key, self._rows[compare.key]) for compare in transaction.compares)
         current = tuple(item_of(key, row) if row else None for key, row in rows)
         return Result(is_success=False, revision=self.revision, current=current)
 
@@ -130,28 +139,21 @@ class Writing:
         logged: list[LoggedWrite] = []
         for write in writes:
             key = write.key
-            before = self._row(key)
+            before = self._rows[key]
             created, left = ROW_HEADER.unpack_from(before)[1:] if before else (revision, 0)
             after, lease = None, 0
-            if isinstance(write, Put):
+            if type(write) is Put:
                 lease = write.lease
                 after = ROW_HEADER.pack(revision, created, lease) + write.value
             elif before is None:
                 continue
             if left or lease:
                 self._leases.move(key, before=left, after=lease)
-            self._rows[key] = after
-            self._changed.add(key)
+            self._rows[key] = self._changed[key] = after
             logged.append((key, after, before))
         if logged:
             self.revision = revision
             self._log.append((REVISION.pack(revision), encode_writes(logged)))
-
-    def _row(self, key: str) -> bytes | None:
-        row = self._rows.get(key, _UNREAD)
-        if row is _UNREAD:
-            row = self._rows[key] = self._get(key.encode(), None, self._tables.records)
-        return row
 
 
 def is_trim_due(txn: lmdb.Transaction[bytes], tables: Tables) -> bool:
