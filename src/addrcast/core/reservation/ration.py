@@ -75,7 +75,8 @@ def _best_units(asks: Asks, pool: NDArray[np.intp], room: NDArray[np.int64]) -> 
     rows = np.repeat(np.arange(len(pool)), open_units)
     within = np.arange(len(rows)) - np.repeat(np.cumsum(open_units) - open_units, open_units)
     units = (asks.base[rows] + granted[rows] + 1 + within).astype(np.int32)
-    worth = asks.log_weight[rows] - asks.curves.unit_depths(asks.rows[rows], units)
+    # rounded, so that what is equal but for the last bits is tied, and ties go by account
+    worth = np.round(asks.log_weight[rows] - asks.curves.unit_depths(asks.rows[rows], units), 9)
     order = np.lexsort((units, rows, -worth, pool[rows]))
     ordered = pool[rows][order]
     place = np.arange(len(order)) - np.searchsorted(ordered, ordered, side="left")
