@@ -20,7 +20,6 @@ from addrcast.core.assignment.decision import (
 from addrcast.core.assignment.places import check_host, hosts_for
 from addrcast.core.assignment.scarcity import relieve
 from addrcast.core.domain.errors import Exhausted, Invalid, Stale, Unavailable
-from addrcast.core.domain.keyspace import subscription_key
 from addrcast.core.domain.record import Entry, EpochState, InstanceEntry, InstanceState, Record
 from addrcast.core.domain.transitions_create import Claim, create
 
@@ -134,10 +133,8 @@ class _Creation:
 
 def _missing_subscription(ledger: Ledger, account: str, host: str) -> Entry[Subscription] | None:
     """S where the bind has to write it: the host does not mirror the account, or is about to leave it."""
-    entry = ledger.subscriptions(account).get(host)
-    if entry is None:
-        return Entry(subscription_key(host, account))
-    return entry if entry.required.is_leaving else None
+    entry = ledger.subscription(host, account)
+    return entry if entry.value is None or entry.value.is_leaving else None
 
 
 def _check(ledger: Ledger, request: CreateRequest, before: InstanceEntry | None) -> Account:
