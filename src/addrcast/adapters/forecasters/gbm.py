@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ def load_need_model(path: Path, *, threads: int = 1) -> GbmNeedModel:
         raise Invalid(
             str(path), len(rest), f"{sum(header['lengths'])} characters of boosters are expected; cut short?"
         )
-    ends = np.cumsum([0, *header["lengths"]])
-    texts = [rest[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    ends = itertools.accumulate(header["lengths"], initial=0)
+    texts = [rest[a:b] for a, b in itertools.pairwise(ends)]
     boosters = tuple(lgb.Booster(model_str=text) for text in texts)
     return GbmNeedModel(tuple(header["levels"]), NEED_FEATURES, boosters, threads)

@@ -88,7 +88,8 @@ def need_scale(counts: NDArray[np.float32], needs: NDArray[np.float32], lead: in
     variance = np.mean(np.square(needs), axis=1)
     if changes.shape[1]:
         variance = np.maximum(np.mean(np.square(changes), axis=1), variance)
-    return np.maximum(np.sqrt(variance), np.float32(_SMALLEST_SCALE))
+    scale: NDArray[np.float32] = np.maximum(np.sqrt(variance), np.float32(_SMALLEST_SCALE))
+    return scale
 
 
 def need_features(

@@ -1,8 +1,8 @@
 """What serves beyond the reach of the pooled model: the account's own largest need, or the fleet's rare ones.
 
 A pooled model is fitted up to a level that its sample can still say something about. Above it two reactive rules
-go on, and the one that lost less on the last columns before it is used serves. On fleets of steps with rare launches
-the fleet's rare needs win (a static reserve, the same for all); on fleets with a rhythm each account's own.
+go on, and the one that lost less on the last columns before it is used serves. On fleets of steps with rare
+launches the fleet's rare needs win (a static reserve, the same for all); on fleets with a rhythm each account's own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def tail_quantiles(
     accounts' needs at TAIL_LEVELS; all in addresses.
     """
     if tail is Tail.FLEET:
-        return np.maximum(top[..., None], fleet)
+        reserve: NDArray[np.float32] = np.maximum(top[..., None], fleet)
+        return reserve
     # A quarter of the way at each level, then on past the largest need ever seen.
     share = np.arange(1, len(TAIL_LEVELS) + 1, dtype=np.float32) / 4
     return top[..., None] + share * np.maximum(own_largest - top, 0)[..., None]
