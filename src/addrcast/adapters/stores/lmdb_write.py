@@ -52,8 +52,6 @@ class Writing:
         self.revision, self._compacted, self._last_lease = self._before
         self._leases = LeaseTable(txn, tables)
         self._rows = _Rows(txn, tables)
-        self._changed: dict[str, bytes | None] = {}
-        self._log: list[tuple[bytes, bytes]] = []
         self._has_other_change = False
 
     @property
@@ -100,15 +98,8 @@ class Writing:
 
     def flush(self, *, keep_revisions: int) -> None:
         """Write the group down, and forget as much of the log as keeps it at `keep_revisions`."""
-        with self._txn.cursor(self._tables.records) as cursor:
-            cursor.putmulti([(key.encode(), row) for key, row in self._changed.items() if row is not None])
-        for key, row in self._changed.items():
-            if row is None:
-                self._txn.delete(key.encode(), db=self._tables.records)
-        with self._txn.cursor(self._tables.log) as cursor:
-            cursor.putmulti(self._log, append=True)
         self._compacted = max(self._compacted, self.revision - keep_revisions)
-        self.trim(limit=2 * len(self._log) + _TRIM_MIN)
+        self.trim(limit=2 * (self.revision - self._before.revision) + _TRIM_MIN)
         write_counters(self._txn, self._tables, Counters(self.revision, self._compacted, self._last_lease))
 
     def trim(self, *, limit: int) -> None:
@@ -135,7 +126,9 @@ class Writing:
         return Result(is_success=False, revision=self.revision, current=current)
 
     def _carry_out(self, writes: Sequence[Put | Delete]) -> None:
+        # each row is put right after it was read, while the way down the tree is in the processor's cache
         revision = self.revision + 1
+        records = self._tables.records
         logged: list[LoggedWrite] = []
         for write in writes:
             key = write.key
@@ -145,15 +138,18 @@ class Writing:
             if type(write) is Put:
                 lease = write.lease
                 after = ROW_HEADER.pack(revision, created, lease) + write.value
+                self._txn.put(key.encode(), after, db=records)
             elif before is None:
                 continue
+            else:
+                self._txn.delete(key.encode(), db=records)
             if left or lease:
                 self._leases.move(key, before=left, after=lease)
-            self._rows[key] = self._changed[key] = after
+            self._rows[key] = after
             logged.append((key, after, before))
         if logged:
             self.revision = revision
-            self._log.append((REVISION.pack(revision), encode_writes(logged)))
+            self._txn.put(REVISION.pack(revision), encode_writes(logged), append=True, db=self._tables.log)
 
 
 def is_trim_due(txn: lmdb.Transaction[bytes], tables: Tables) -> bool:
