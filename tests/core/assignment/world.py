@@ -229,7 +229,7 @@ def delete(
 
 
 def small_world() -> World:
-    """Two accounts with pools of their own, two hosts with four and two physical addresses."""
+    """Accounts with address ranges of their own, two hosts with four and two physical addresses."""
     world = World()
     world.pool("p", "10.0.0.0/28")
     world.pool("six", "2001:db8::/124")
@@ -237,6 +237,7 @@ def small_world() -> World:
     world.account("acme", pools=("p", "six"))
     world.account("beta", tier="basic")
     world.account("prime", tier="premium")
+    world.account("other")
     world.host("h1", "192.0.2.0/30")
     world.host("h2", "192.0.2.8/31")
     return world
