@@ -113,4 +113,5 @@ class ControllerService:
     async def _follow(self) -> None:
         while True:
             await self._view.changed()
-            self.tell(LedgerChanged())
+            if self._events.empty():  # any event makes the machine look at the ledger
+                self.tell(LedgerChanged())

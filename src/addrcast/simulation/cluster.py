@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 from addrcast.core.domain.codec import encode
 from addrcast.core.domain.keyspace import EPOCH, account_key, election_key, host_alive_key, host_key, pool_key
 from addrcast.core.domain.ledger import Ledger
-from addrcast.core.domain.record import Host, HostState, InstanceState, Outcome, StoreEpoch
+from addrcast.core.domain.record import EpochState, Host, HostState, InstanceState, Outcome, StoreEpoch
 from addrcast.core.domain.resource import Account, Pool, PoolKind
-from addrcast.core.domain.transaction import Compare, Put, Transaction
+from addrcast.core.domain.transaction import Compare, Delete, Put, Transaction
 from addrcast.core.domain.transitions import FreeAddress, end_of_hold, preempt, release, reserve
-from addrcast.core.domain.transitions_create import Claim, bind, create, dynamic
+from addrcast.core.domain.transitions_create import Claim, Move, bind, create, dynamic, rebind
 from addrcast.core.domain.transitions_host import leave, subscribe
+from addrcast.simulation.control import ModelController
 from addrcast.simulation.hosts import ModelHost
 from addrcast.simulation.store import ModelStore
 
 if TYPE_CHECKING:
     from addrcast.core.agent.settings import AgentSettings
+    from addrcast.core.controller.settings import ControllerSettings
     from addrcast.core.domain.record import Value
     from addrcast.core.domain.transitions import Draft
 
@@ -29,15 +31,16 @@ ELECTION = "controller"
 class ModelCluster:
     """Plain calls that read the store as it stands and commit one transaction; each answers whether it succeeded.
 
-    Accounts share one set of logical ranges (10.0.0.0/24, each its own), and host `h1`, `h2` ... have the physical
-    blocks 172.16.1.0/28, 172.16.2.0/28 ...
+    Every account has 10.0.0.0/24 as a range of its own. The n-th host has a physical block at 172.16.n.0, of
+    `block_bits`.
     """
 
-    def __init__(self, *, settings: AgentSettings | None = None) -> None:
+    def __init__(self, *, settings: AgentSettings | None = None, block_bits: int = 28) -> None:
         self.store = ModelStore()
         self.hosts: dict[str, ModelHost] = {}
         self.now_ms = 1_000_000
         self._settings = settings
+        self._block_bits = block_bits
         self.put(EPOCH, StoreEpoch(epoch=1))
         self.put(pool_key(LOGICAL_POOL), Pool(kind=PoolKind.LOGICAL, prefixes=("10.0.0.0/24",)))
         self.put(pool_key(PHYSICAL_POOL), Pool(kind=PoolKind.PHYSICAL, prefixes=("172.16.0.0/16",)))
@@ -62,7 +65,7 @@ class ModelCluster:
 
     def add_host(self, name: str) -> ModelHost:
         """Declare a host, with a block of its own, and give it a sign of life."""
-        block = f"172.16.{len(self.hosts) + 1}.0/28"
+        block = f"172.16.{len(self.hosts) + 1}.0/{self._block_bits}"
         self.put(host_key(name), Host(state=HostState.UP, incarnation=0, blocks=(block,)))
         self.hosts[name] = ModelHost(name, self.store, settings=self._settings)
         self.set_alive(name)
@@ -80,6 +83,19 @@ class ModelCluster:
         """A host shall mirror an account."""
         ledger = self.ledger()
         return self.commit(subscribe(ledger.epoch, ledger.subscription(host, account)))
+
+    def set_silent(self, name: str) -> None:
+        """The host's lease is over."""
+        self.store.commit([Transaction((), (Delete(host_alive_key(name)),))])
+
+    def restore(self) -> None:
+        """What follows a restore from a backup: another epoch, closed."""
+        epoch = self.ledger().epoch.required.epoch + 1
+        self.put(EPOCH, StoreEpoch(epoch=epoch, state=EpochState.CLOSED))
+
+    def controller(self, settings: ControllerSettings | None = None) -> ModelController:
+        """A controller that leads."""
+        return ModelController(self.store, self.fence, settings=settings)
 
     def leave(self, host: str, account: str) -> bool:
         """A host shall leave an account."""
@@ -105,22 +121,21 @@ class ModelCluster:
         return free.record.key.rpartition(f"{account}.")[2]
 
     def create(self, account: str, instance: str, host: str, *, logical: str | None = None) -> bool:
-        """Bind an instance: to an address held ready for it, or to a free one."""
+        """Bind an instance on a host: to an address held ready for it (which moves there), or to a free one."""
         ledger = self.ledger()
         claim = Claim(account=account, instance=instance, attempt=0, now_ms=self.now_ms)
         if logical is None:
             step = dynamic(self.free(account, host), claim)
+        elif (record := ledger.record(account, logical)).required.host == host:
+            step = bind(record, claim, Outcome.SHADOW)
         else:
-            step = bind(ledger.record(account, logical), claim, Outcome.SHADOW)
+            old, new = ledger.physical(record.required.physical), ledger.physical(next(ledger.free_physicals(host)))
+            step = rebind(record, Move(old=old, new=new, host=ledger.host(host)), claim, Outcome.REBOUND)
         subscription = ledger.subscription(host, account)
+        is_subscribed = subscription.value is not None and not subscription.value.is_leaving
+        entry = ledger.instance(account, instance)
         return self.commit(
-            create(
-                ledger.epoch,
-                ledger.instance(account, instance),
-                claim,
-                [step],
-                subscription=None if subscription else subscription,
-            )
+            create(ledger.epoch, entry, claim, [step], subscription=None if is_subscribed else subscription)
         )
 
     def delete(self, account: str, instance: str) -> bool:

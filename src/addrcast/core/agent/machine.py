@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 
 from addrcast.core.agent.account import ServedAccount
@@ -67,6 +68,7 @@ class Phase(Enum):
 
 
 _COUNTED = frozenset({Phase.SYNCING, Phase.TURNING_UP, Phase.UP})
+_ACKNOWLEDGING = frozenset({Phase.SYNCING, Phase.UP})
 
 
 class AgentMachine:
@@ -96,6 +98,11 @@ class AgentMachine:
         self._watch = 0
         self._is_acknowledging = False
 
+    @property
+    def accounts(self) -> Mapping[str, ServedAccount]:
+        """The accounts that this host mirrors, by name."""
+        return self._serving.accounts
+
     def step(self, event: Event, now_ms: int) -> list[Effect]:
         """Take an event; answers with what is to be done about it, in order.
 
@@ -107,7 +114,7 @@ class AgentMachine:
     def deadline_ms(self, now_ms: int) -> int | None:
         """When to step with a Tick, unless an event comes first; None is never."""
         due = [self._requests.deadline_ms(), self._programming.deadline_ms(now_ms)]
-        if self.phase in _COUNTED and not self._is_acknowledging:
+        if self.phase in _ACKNOWLEDGING and not self._is_acknowledging:
             due.append(self._acknowledgements.deadline_ms())
         return min((at_ms for at_ms in due if at_ms is not None), default=None)
 
@@ -249,7 +256,8 @@ class AgentMachine:
         host = entry_of(Host, event.key, item)
         if host.value is None or host.value.incarnation != self._key.required.incarnation:
             return False
-        self._key = host
+        if host.revision > self._key.revision:  # the answer to an own write may come before its event
+            self._key = host
         return True
 
     def _subscribed(self, name: str, subscription: Entry[Subscription]) -> list[Effect]:
@@ -327,6 +335,8 @@ class AgentMachine:
             case Purpose.TURN_UP | Purpose.UNSUBSCRIBE:
                 if not result.is_success:
                     self._requests.later(cause, retry_ms)
+                elif cause.purpose is Purpose.TURN_UP and self._key.required.state is HostState.REJOINING:
+                    self._key = host_up(self._epoch, self._key).entries_at(result.revision)[0]
         return []
 
     def _away(self, cause: Request, now_ms: int) -> list[Effect]:
@@ -342,9 +352,11 @@ class AgentMachine:
 
     def _proceed(self, now_ms: int) -> list[Effect]:
         effects = [again for request in self._requests.take(now_ms) for again in self._ask_again(request)]
-        effects += self._turn_up(now_ms)
-        if self.phase in _COUNTED and not self._is_acknowledging:
+        # one of the two at a time: turning up changes H, which an acknowledgement compares
+        if self.phase in _ACKNOWLEDGING and not self._is_acknowledging:
             effects += self._acknowledge(now_ms)
+        if not self._is_acknowledging:
+            effects += self._turn_up(now_ms)
         program, dump = self._programming.next(now_ms), self._programming.next_dump(now_ms)
         return [*effects, *[step for step in (program, dump) if step is not None]]
 
@@ -367,16 +379,13 @@ class AgentMachine:
                 return [request]
 
     def _turn_up(self, now_ms: int) -> list[Effect]:
-        is_turning = self.phase is Phase.TURNING_UP
-        is_tried = self.phase is Phase.SYNCING and all(a.is_tried for a in self._serving.accounts.values())
-        if not (is_turning or is_tried):
-            return []
-        if self._key.required.state is HostState.REJOINING:
+        is_synced = self.phase is Phase.SYNCING and all(a.is_tried for a in self._serving.accounts.values())
+        if is_synced and self._key.required.state is HostState.REJOINING:
             self.phase = Phase.TURNING_UP
-            turn_up = Commit(self.term, Purpose.TURN_UP, (host_up(self._epoch, self._key).transaction(),))
-            return [] if is_turning else [turn_up]
-        self.phase = Phase.UP
-        self._programming.audit(now_ms + self.settings.confirm_after_ms)
+            return [Commit(self.term, Purpose.TURN_UP, (host_up(self._epoch, self._key).transaction(),))]
+        if is_synced or (self.phase is Phase.TURNING_UP and self._key.required.state is not HostState.REJOINING):
+            self.phase = Phase.UP
+            self._programming.audit(now_ms + self.settings.confirm_after_ms)
         return []
 
     def _acknowledge(self, now_ms: int) -> list[Effect]:

@@ -1,0 +1,241 @@
+"""Hosts that die and return, agents that are slow, a controller that is late: no address reaches a stranger."""
+
+from __future__ import annotations
+
+from hypothesis import settings, strategies
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from addrcast.core.agent.messages import Disturbed
+from addrcast.core.controller.messages import Tick
+from addrcast.core.controller.settings import ControllerSettings
+from addrcast.core.dataplane.table import TableEntry
+from addrcast.core.domain.invariants import violations
+from addrcast.core.domain.keyspace import PHYSICALS, RECORDS, tier_key
+from addrcast.core.domain.record import AddressState, EpochState, HoldState, HostState, Record
+from addrcast.core.domain.resource import Tier
+from addrcast.simulation.cluster import ModelCluster
+
+VNIS = {"a": 7, "b": 8}
+HOSTS = ("h1", "h2", "h3")
+# Without least times, acknowledgements are all that keeps an address from going to a stranger too early.
+AT_ONCE = Tier(
+    rank=2,
+    weight=1.0,
+    service_level=0.8,
+    hold_ms=3_600_000,
+    age_limit_ms=3_600_000,
+    cooldown_ms=0,
+    headroom=0.0,
+)
+SETTINGS = ControllerSettings(skew_max_ms=0, host_lost_ms=3_000, deadline_max_ms=10_000)
+
+accounts = strategies.sampled_from(sorted(VNIS))
+hosts = strategies.sampled_from(HOSTS)
+picks = strategies.integers(0, 7)
+
+
+class Hosts(RuleBasedStateMachine):
+    @initialize()
+    def build(self) -> None:
+        self.cluster = ModelCluster(block_bits=30)
+        self.cluster.put(tier_key("basic"), AT_ONCE)
+        for account, vni in VNIS.items():
+            self.cluster.add_account(account, vni=vni)
+        for host in HOSTS:
+            self.cluster.add_host(host).start(self.cluster.now_ms)
+            for account in VNIS:
+                self.cluster.subscribe(host, account)
+        self.controllers = [self.cluster.controller(SETTINGS), self.cluster.controller(SETTINGS)]
+        self.created = 0
+        self.excused: dict[str, set[TableEntry]] = {host: set() for host in HOSTS}
+        for host in HOSTS:
+            self.cluster.hosts[host].settle(self.cluster.now_ms)
+
+    def records(self, account: str, *states: AddressState) -> list[str]:
+        found = self.cluster.ledger().records(account)
+        return sorted(logical for logical, entry in found.items() if entry.required.state in states)
+
+    @rule(account=accounts, host=hosts)
+    def reserve(self, account: str, host: str) -> None:
+        if self.cluster.ledger().free_physical(host) is not None:
+            self.cluster.reserve(account, host)
+
+    @rule(account=accounts, host=hosts, pick=picks)
+    def create(self, account: str, host: str, pick: int) -> None:
+        idle = self.records(account, AddressState.RESERVED, AddressState.PRESERVED)
+        if self.cluster.ledger().free_physical(host) is not None:
+            self.created += 1
+            logical = idle[pick % len(idle)] if idle else None
+            self.cluster.create(account, f"i{self.created}", host, logical=logical)
+
+    @rule(account=accounts, pick=picks)
+    def delete(self, account: str, pick: int) -> None:
+        bound = self.records(account, AddressState.BOUND)
+        if bound:
+            record = self.cluster.ledger().record(account, bound[pick % len(bound)]).required
+            assert self.cluster.delete(account, record.instance)
+
+    @rule(account=accounts, pick=picks)
+    def cool(self, account: str, pick: int) -> None:
+        idle = self.records(account, AddressState.RESERVED, AddressState.PRESERVED)
+        if idle:
+            assert self.cluster.cool(account, idle[pick % len(idle)])
+
+    @rule(account=accounts, host=hosts)
+    def leave_or_mirror(self, account: str, host: str) -> None:
+        ledger = self.cluster.ledger()
+        subscription = ledger.subscription(host, account).value
+        if subscription is None or subscription.is_leaving:
+            self.cluster.subscribe(host, account)
+        elif all(entry.required.host != host for entry in ledger.records(account).values()):
+            self.cluster.leave(host, account)
+
+    @rule(host=hosts)
+    def kill(self, host: str) -> None:
+        self.cluster.hosts[host].kill()
+
+    @rule(host=hosts)
+    def start(self, host: str) -> None:
+        self.cluster.hosts[host].start(self.cluster.now_ms)
+
+    @rule(host=hosts)
+    def cut_off_or_reconnect(self, host: str) -> None:
+        self.cluster.hosts[host].is_cut_off ^= True
+
+    @rule(host=hosts)
+    def fall_silent(self, host: str) -> None:
+        self.cluster.set_silent(host)
+
+    @rule(host=hosts)
+    def flush_links(self, host: str) -> None:
+        self.cluster.hosts[host].table.flush_links()
+        self.cluster.hosts[host].give(Disturbed("a link went down and up"), self.cluster.now_ms)
+
+    @rule(host=hosts, pick=picks, is_reply_lost=strategies.booleans())
+    def carry_out(self, host: str, pick: int, is_reply_lost: bool) -> None:
+        asked = self.cluster.hosts[host].asked
+        if asked:
+            self.cluster.hosts[host].carry_out(pick % len(asked), is_reply_lost=is_reply_lost)
+
+    @rule(host=hosts, pick=picks)
+    def answer(self, host: str, pick: int) -> None:
+        answers = self.cluster.hosts[host].answers
+        if answers:
+            self.cluster.hosts[host].answer(self.cluster.now_ms, pick % len(answers))
+
+    @rule(host=hosts)
+    def deliver(self, host: str) -> None:
+        self.cluster.hosts[host].deliver(self.cluster.now_ms)
+
+    @rule(host=hosts)
+    def settle(self, host: str) -> None:
+        self.cluster.hosts[host].settle(self.cluster.now_ms)
+
+    @rule(which=strategies.integers(0, 1), lag=strategies.integers(0, 4))
+    def look(self, which: int, lag: int) -> None:
+        controller = self.controllers[which]
+        controller.catch_up(up_to=max(self.cluster.store.revision - lag, controller.ledger.revision))
+        controller.give(Tick(), self.cluster.now_ms)
+
+    @rule(which=strategies.integers(0, 1), is_reply_lost=strategies.booleans())
+    def act(self, which: int, is_reply_lost: bool) -> None:
+        controller = self.controllers[which]
+        if controller.asked:
+            controller.carry_out(is_reply_lost=is_reply_lost)
+        while controller.answers:
+            controller.give(controller.answers.pop(), self.cluster.now_ms)
+
+    @rule(seconds=strategies.integers(1, 4))
+    def wait(self, seconds: int) -> None:
+        self.cluster.now_ms += seconds * 1_000
+        for host in self.cluster.hosts.values():
+            host.tick(self.cluster.now_ms)
+
+    @precondition(lambda self: self.cluster.ledger().epoch.required.epoch < 3)
+    @rule()
+    def restore(self) -> None:
+        self.cluster.restore()
+
+    @rule()
+    def compact(self) -> None:
+        for controller in self.controllers:
+            controller.catch_up()
+        self.cluster.store.compact(self.cluster.store.revision)
+
+    def knows(self, host: str) -> set[TableEntry]:
+        """What a host maps, or may yet map since it was told so."""
+        model = self.cluster.hosts[host]
+        entries = set(model.table.entries())
+        if model.machine is not None:
+            for account in model.machine.accounts.values():
+                vni = VNIS[account.name]
+                entries |= {TableEntry(vni, logical, to) for logical, to in account.mirror.kept.items()}
+        for effect in model.asked:
+            entries |= set(getattr(effect, "upserts", ()))
+        return entries
+
+    @invariant()
+    def no_counted_host_sends_to_a_stranger(self) -> None:
+        ledger = self.cluster.ledger()
+        holds = {rest: entry.required for rest, entry in ledger.items(PHYSICALS)}
+        for host in HOSTS:
+            state = ledger.host(host).required.state
+            if state is HostState.LOST:  # it was left out: whatever it knows of may have gone to others since
+                self.excused[host] |= self.knows(host)
+                continue
+            if state is HostState.UP:
+                self.excused[host].clear()
+            for entry in self.cluster.hosts[host].table.entries():
+                hold = holds.get(entry.physical)
+                if entry in self.excused[host]:
+                    continue
+                assert hold is not None, f"{host} maps {entry}, which is free"
+                assert (VNIS[hold.account], hold.logical) == (entry.vni, entry.logical), f"{host}: {entry}, {hold}"
+
+    @invariant()
+    def the_store_is_sound(self) -> None:
+        assert violations(self.cluster.ledger()) == []
+
+    def teardown(self) -> None:
+        if hasattr(self, "cluster"):
+            self.calm_down()
+            self.check_everything_has_converged()
+
+    def calm_down(self) -> None:
+        for name, host in self.cluster.hosts.items():
+            host.is_cut_off = False
+            self.cluster.set_alive(name)
+            if host.machine is None:
+                host.start(self.cluster.now_ms)
+        leader = self.cluster.controller(SETTINGS)
+        for _ in range(90):
+            for host in self.cluster.hosts.values():
+                host.settle(self.cluster.now_ms)
+            leader.settle(self.cluster.now_ms)
+            self.cluster.now_ms += 1_000
+            self.no_counted_host_sends_to_a_stranger()
+
+    def check_everything_has_converged(self) -> None:
+        ledger = self.cluster.ledger()
+        assert violations(ledger) == []
+        assert ledger.epoch.required.state is EpochState.OPEN
+        assert not len(ledger.cooling_records())
+        assert not len(ledger.cooling_physicals())
+        assert not len(ledger.tombstones())
+        assert all(entry.required.state is HoldState.HELD for _, entry in ledger.items(PHYSICALS))
+        records: dict[str, Record] = {rest: entry.required for rest, entry in ledger.items(RECORDS)}
+        for host in HOSTS:
+            assert ledger.host(host).required.state is HostState.UP
+            desired = sorted(
+                TableEntry(VNIS[account], logical, record.physical)
+                for account in VNIS
+                if host in ledger.subscriptions(account)
+                for rest, record in records.items()
+                for owner, _, logical in [rest.partition(".")]
+                if owner == account
+            )
+            assert self.cluster.hosts[host].table.entries() == desired
+
+
+TestHosts = Hosts.TestCase
+TestHosts.settings = settings(stateful_step_count=60)
