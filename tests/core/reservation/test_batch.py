@@ -200,6 +200,18 @@ def test_an_aged_reservation_is_replaced_by_a_fresh_one(cluster: Cluster) -> Non
     assert cut(cluster, plan).steps == ()
 
 
+def test_an_aged_reservation_on_a_full_host_is_replaced_once_it_has_cooled() -> None:
+    cluster = open_cluster()
+    cluster.add_pool("own", "10.0.0.0/24")
+    cluster.add_pool("blocks", "192.168.0.0/24", is_physical=True)
+    cluster.add_host("h1", "192.168.0.0/31")
+    cluster.add_account("a", "own")
+    plan = planned({"a": 2})
+    cluster.carry_out(cut(cluster, plan).steps)
+    cluster.now_ms += DEFAULT_TIERS["standard"].age_limit_ms
+    assert [type(step) for step in cut(cluster, plan).steps] == [GiveBackStep] * 2
+
+
 def test_reservations_of_a_lost_host_move_and_those_of_a_returning_one_wait(cluster: Cluster) -> None:
     plan = planned({"a": 2})
     cluster.carry_out(cut(cluster, plan, a={"h2": 1}).steps)
