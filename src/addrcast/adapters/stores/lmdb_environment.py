@@ -30,16 +30,16 @@ class Environment:
 
     def __init__(self, directory: Path, *, map_bytes: int = MAP_BYTES) -> None:
         self.directory = directory
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._pid = os.getpid()
         self._lock = threading.Lock()
         self._is_open = True
         try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lmdb = lmdb.open(
                 str(directory), map_size=map_bytes, max_dbs=TABLE_COUNT, max_readers=_READERS_MAX, mode=0o600
             )
-        except lmdb.Error as error:
-            raise Invalid("store", str(directory), f"LMDB cannot open it: {error}") from None
+        except (lmdb.Error, OSError) as error:
+            raise Invalid("store", str(directory), f"it cannot be opened: {error}") from None
         try:
             self._lmdb.reader_check()
             self.tables = open_tables(self._lmdb)
