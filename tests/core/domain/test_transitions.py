@@ -335,6 +335,12 @@ def test_a_move_names_the_pair_and_the_host_at_both_physical_addresses() -> None
     assert (left.account, left.logical, left.host) == ("acme", LOGICAL, "h1")
 
 
+def test_a_move_needs_no_view_of_the_hold_it_leaves() -> None:
+    unseen = Move(Entry(OLD_HOLD.key), NEW_HOLD, HOST)
+    left = value_of(created(rebind(RESERVED, unseen, CLAIM, REBOUND)), OLD_HOLD.key)
+    assert (left.state, left.logical, left.since_ms) == (HoldState.COOLING, LOGICAL, NOW)
+
+
 def test_a_stamp_never_falls_below_the_one_it_replaces() -> None:
     ahead = record(AddressState.RESERVED, since_ms=LATER)
     assert value_of(created(bind(ahead, CLAIM, SHADOW)), R).since_ms == LATER

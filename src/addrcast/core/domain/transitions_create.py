@@ -149,7 +149,8 @@ def _moved(record: Entry[Record], move: Move, claim: Claim, outcome: Outcome) ->
         account=claim.account,
         logical=logical,
         host=record.required.host,
-        since_ms=stamp(claim.now_ms, move.old.required.since_ms),
+        # a view that saw the record ahead of the watch may not have seen its hold yet
+        since_ms=stamp(claim.now_ms, move.old.value.since_ms if move.old.value is not None else 0),
     )
     compares = (record, move.new, move.host)
     return Step(logical, outcome, bound, compares, ((record, bound), (move.new, held), (move.old, left)))
