@@ -79,7 +79,9 @@ class Cutter:
             for idle in staying:
                 shares[idle.host] -= 1
             # a reservation that goes back has its physical address until it has cooled
-            lacks = {host: self._pairs.room_on(host, family, enough=lack) for host, lack in shares.items() if lack > 0}
+            lacks = {
+                host: self._pairs.room_on(host, family, enough=lack) for host, lack in shares.items() if lack > 0
+            }
             hosts = _by_lack(lacks)[: min(room, target - len(staying))]
             by_family.append(self._steps(standing, family, hosts))
         self._room.take(row, max(map(len, by_family), default=0))

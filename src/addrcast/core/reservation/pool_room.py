@@ -1,4 +1,4 @@
-"""How much of each pool a batch of steps may still take, now rather than once what is cooling has come free."""
+"""What there is of each pool: counted for a plan, and what a batch of steps may still take of it now."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from addrcast.core.domain.ranges import Counts
 from addrcast.core.domain.resource import PoolKind
 from addrcast.core.reservation.plan_input import NO_POOL, UNLIMITED
 
@@ -13,13 +14,35 @@ if TYPE_CHECKING:
     from addrcast.core.domain.ledger import Ledger
     from addrcast.core.reservation.plan_input import PlanInput
 
+SUM = "+"
+"""Joins the names of pools that are planned as one: the physical pools of a family. No name holds it."""
+
+# an IPv6 prefix has more addresses than an int64 holds; that many are as good as without end
+_COUNT_MAX = 1 << 48
+
+_NONE = Counts(*[0] * len(Counts._fields))
+
+
+def pool_counts(ledger: Ledger, name: str) -> Counts:
+    """The addresses by state of a shared or physical pool, or of several whose names are joined by SUM.
+
+    No figure is above 2**48. A pool that is not declared any more has none.
+    """
+    found = [_counts(ledger, part) for part in name.split(SUM) if ledger.pool(part).value is not None]
+    return Counts(*(min(sum(column), _COUNT_MAX) for column in zip(_NONE, *found, strict=True)))
+
+
+def _counts(ledger: Ledger, name: str) -> Counts:
+    is_physical = ledger.pool(name).required.kind is PoolKind.PHYSICAL
+    return ledger.physical_counts(pool=name) if is_physical else ledger.counts(name)
+
 
 class PoolRoom:
     """The addresses of the planned pools that are free in the ledger, less those already taken for this batch."""
 
     def __init__(self, given: PlanInput, ledger: Ledger) -> None:
         self._given = given
-        self._free = np.array([_free(ledger, name) for name in given.pools.names], dtype=np.int64)
+        self._free = np.array([pool_counts(ledger, name).usable for name in given.pools.names], dtype=np.int64)
 
     def of(self, row: int) -> int:
         """How many reservations an account may take without touching what its rank leaves free."""
@@ -34,11 +57,3 @@ class PoolRoom:
 
     def _drawn(self, row: int) -> list[int]:
         return [pool for pool in self._given.draws[row].tolist() if pool != NO_POOL]
-
-
-def _free(ledger: Ledger, name: str) -> int:
-    pool = ledger.pool(name).value
-    if pool is None:
-        return 0
-    counts = ledger.physical_counts(pool=name) if pool.kind is PoolKind.PHYSICAL else ledger.counts(name)
-    return counts.usable

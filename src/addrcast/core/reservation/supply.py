@@ -1,0 +1,206 @@
+"""Reads from the ledger what a plan needs besides the need: supply, quotas, room, pools."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from addrcast.core.domain.address import Family, parse_prefix
+from addrcast.core.domain.pool import pool_space
+from addrcast.core.domain.ranges import Counts
+from addrcast.core.domain.record import AddressState
+from addrcast.core.domain.resource import PoolKind
+from addrcast.core.reservation.plan_input import NO_POOL, UNLIMITED, PlanInput, PlanSettings, PoolColumns
+from addrcast.core.reservation.pool_room import SUM, pool_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from addrcast.core.domain.ledger import Ledger
+    from addrcast.core.domain.record import Entry, Record
+    from addrcast.core.reservation.plan import Plan
+    from addrcast.core.reservation.policy import ServedNeed
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a round of planning knows besides the ledger and the need.
+
+    `lead_ms` is the lead window; what stays preserved for less is no supply. `previous` is the plan before, None if
+    there is none; `holding_prices` are by pool, 0 where one is not named.
+    """
+
+    now_ms: int
+    lead_ms: int
+    previous: Plan | None = None
+    holding_prices: Mapping[str, float] = field(default_factory=dict)
+    settings: PlanSettings = field(default_factory=PlanSettings)
+
+
+class _Supply(NamedTuple):
+    """One account's row of the plan's input."""
+
+    tier: int
+    preserved: int
+    reserved: int
+    bound: int
+    quota: int
+    room: int
+    draws: list[int]
+
+
+def plan_input_of(
+    ledger: Ledger, accounts: tuple[str, ...], levels: NDArray[np.float64], served: ServedNeed, round_: Round
+) -> PlanInput:
+    """The input of a plan for `accounts`, in ascending order, whose need at `levels` is `served`, row by row.
+
+    Accounts that are not declared any more are left out. An instance takes an address of each family its account
+    has, so supply is counted in instances: preserved is what is so in every family, reserved and bound in any.
+    Raises Invalid for an account whose tier means nothing.
+    """
+    declared = [row for row, name in enumerate(accounts) if name in ledger.accounts()]
+    names = [accounts[row] for row in declared]
+    reader = _Reader(ledger, round_)
+    rows = [reader.supply_of(name) for name in names]
+    before = round_.previous
+    rounds: dict[str, int] = {}
+    if before is not None:
+        rounds = dict(zip(before.given.accounts, before.unwanted_rounds.tolist(), strict=True))
+
+    def column(values: Iterable[int]) -> NDArray[np.int32]:
+        return np.fromiter(values, dtype=np.int32, count=len(rows))
+
+    return PlanInput(
+        accounts=tuple(names),
+        levels=levels,
+        need=served.need[declared],
+        fault=served.fault[declared],
+        tiers=tuple(ledger.tiers().items()),
+        tier=column(row.tier for row in rows).astype(np.int16),
+        preserved=column(row.preserved for row in rows),
+        reserved=column(row.reserved for row in rows),
+        bound=column(row.bound for row in rows),
+        quota=column(row.quota for row in rows),
+        room=column(row.room for row in rows),
+        pools=reader.pools,
+        draws=np.array([row.draws for row in rows], dtype=np.int32).reshape(len(rows), 2 * len(Family)),
+        unwanted_rounds=column(rounds.get(name, 0) for name in names),
+        revision=ledger.revision,
+        now_ms=round_.now_ms,
+        settings=round_.settings,
+    )
+
+
+class _Reader:
+    """Reads one account after the other; `pools` are those that they compete for.
+
+    Those are the logical pools that accounts share, each for itself, and all physical pools of a family as one,
+    since a reservation may lie on any host.
+    """
+
+    def __init__(self, ledger: Ledger, round_: Round) -> None:
+        self._ledger = ledger
+        self._window_ends_ms = round_.now_ms + round_.lead_ms
+        self._tiers = list(ledger.tiers())
+        self._family: dict[str, Family] = {}
+        self._own_size: dict[str, int] = {}
+        blocks: dict[Family, list[str]] = defaultdict(list)
+        shared: list[str] = []
+        for name, entry in sorted(ledger.pools().items()):
+            pool = entry.required
+            self._family[name] = parse_prefix(pool.prefixes[0]).family
+            if pool.kind is PoolKind.PHYSICAL:
+                blocks[self._family[name]].append(name)
+            elif pool.is_shared:
+                shared.append(name)
+            else:
+                self._own_size[name] = pool_space(pool).usable.size
+        joined = {family: SUM.join(names) for family, names in blocks.items()}
+        self.pools = _pool_columns(ledger, (*shared, *joined.values()), round_.holding_prices)
+        self._shared = {name: index for index, name in enumerate(shared)}
+        self._blocks = {family: len(shared) + index for index, family in enumerate(joined)}
+
+    def supply_of(self, name: str) -> _Supply:
+        """The supply of a declared account. Raises Invalid."""
+        account, tier = self._ledger.account(name).required, self._ledger.tier_of(name)
+        pools: dict[Family, list[str]] = defaultdict(list)
+        for pool in account.pools:
+            if pool in self._family:
+                pools[self._family[pool]].append(pool)
+        counts = self._counts(name, list(pools), self._window_ends_ms - tier.hold_ms)
+        rooms = [self._room(family, names, counts) for family, names in pools.items()]
+
+        def in_state(state: AddressState) -> list[int]:
+            return [counts[family, state] for family in pools] or [0]
+
+        return _Supply(
+            tier=self._tiers.index(account.tier),
+            preserved=min(in_state(AddressState.PRESERVED)),
+            reserved=max(in_state(AddressState.RESERVED)),
+            bound=max(in_state(AddressState.BOUND)),
+            quota=UNLIMITED if account.quota is None else account.quota // max(len(pools), 1),
+            room=0 if account.is_draining else min(rooms, default=0),
+            draws=[drawn for family in Family for drawn in self._draws(family, pools.get(family, []))],
+        )
+
+    def _counts(
+        self, name: str, families: list[Family], preserved_after_ms: int
+    ) -> Counter[tuple[Family, AddressState]]:
+        """The account's addresses by family and state; of the preserved ones those that stay so long enough."""
+        counts: Counter[tuple[Family, AddressState]] = Counter()
+        for state in AddressState:
+            records = self._ledger.in_state(name, state)
+            if len(families) == 1:
+                counts[families[0], state] = len(records)
+            else:
+                counts.update((_family_of(entry), state) for entry in records)
+        for entry in self._ledger.in_state(name, AddressState.PRESERVED):
+            if entry.required.since_ms > preserved_after_ms:
+                break
+            counts[_family_of(entry), AddressState.PRESERVED] -= 1
+        return counts
+
+    def _room(self, family: Family, names: list[str], counts: Counter[tuple[Family, AddressState]]) -> int:
+        """How many may lie reserved in the account's own ranges; without bound where one is shared and rationed."""
+        if any(name in self._shared for name in names):
+            return UNLIMITED
+        others = sum(counts[family, state] for state in AddressState if state is not AddressState.RESERVED)
+        size = sum(self._own_size.get(name, 0) for name in names)
+        return min(max(size - others, 0), UNLIMITED)
+
+    def _draws(self, family: Family, names: list[str]) -> tuple[int, int]:
+        """The shared logical pool and the blocks that a reservation takes from, NO_POOL for none.
+
+        Of several logical pools it is the first that has an address left, in the account's order.
+        """
+        if not names:
+            return NO_POOL, NO_POOL
+        left = [name for name in names if name not in self._shared or self.pools.free[self._shared[name]] > 0]
+        first = (left or names)[0]
+        return self._shared.get(first, NO_POOL), self._blocks.get(family, NO_POOL)
+
+
+def _family_of(entry: Entry[Record]) -> Family:
+    # no other part of the key may hold a colon
+    return Family.IPV6 if ":" in entry.key else Family.IPV4
+
+
+def _pool_columns(ledger: Ledger, names: tuple[str, ...], prices: Mapping[str, float]) -> PoolColumns:
+    counts = np.array([pool_counts(ledger, name) for name in names], dtype=np.int64).reshape(
+        len(names), len(Counts._fields)
+    )
+    columns = dict(zip(Counts._fields, counts.T, strict=False))
+    return PoolColumns(
+        names=names,
+        total=columns["total"],
+        free=columns["usable"],
+        reserved=columns["reserved"],
+        preserved=columns["preserved"],
+        cooling=columns["cooling"],
+        holding_price=np.array([max(prices.get(part, 0.0) for part in name.split(SUM)) for name in names]),
+    )
