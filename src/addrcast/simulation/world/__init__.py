@@ -1,0 +1,1 @@
+"""The actors of a simulated world, each driving the core that the real service drives."""

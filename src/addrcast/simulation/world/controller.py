@@ -1,0 +1,184 @@
+"""A simulated candidate for controller: campaigns, leads, is deposed, and may act on all the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from addrcast.core.controller.machine import ControllerMachine
+from addrcast.core.controller.messages import (
+    Away,
+    Commit,
+    Committed,
+    LedgerChanged,
+    PlanFailed,
+    PlanMade,
+    Report,
+    RequestPlan,
+    Tick,
+)
+from addrcast.core.domain.errors import AddrcastError, Stale
+from addrcast.core.domain.keyspace import election_key
+from addrcast.core.domain.transaction import Compare, Put, Transaction
+from addrcast.core.reservation.plan import plan_for
+from addrcast.core.reservation.plan_input import NO_POOL, UNLIMITED, PlanInput, PlanSettings, PoolColumns
+from addrcast.simulation.world.follower import PREFIXES, Follower
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from addrcast.core.controller.messages import Effect, Event
+    from addrcast.core.controller.settings import ControllerSettings
+    from addrcast.core.domain.ledger import Ledger
+    from addrcast.simulation.store import ModelStore
+    from addrcast.simulation.world.link import Link
+
+ELECTION = election_key("controller")
+LEASE_MS = 1_500
+BEAT_MS = 300
+
+
+class SimulatedController:
+    """Owns a lease, a machine while it believes to lead, and a ledger.
+
+    `stubborn_ms` is how long it acts on with its old fence once it could know that it is deposed. `prefixes` are
+    what it watches.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        link: Link,
+        dice: Random,
+        settings: ControllerSettings,
+        *,
+        clock_ahead_ms: int,
+        prefixes: tuple[str, ...] = PREFIXES,
+    ) -> None:
+        self.name = name
+        self.link = link
+        self.machine: ControllerMachine | None = None
+        self.stubborn_ms = 0
+        self.need_max = 3
+        self._dice = dice
+        self._settings = settings
+        self._clock_ahead_ms = clock_ahead_ms
+        self._lease = 0
+        self._tick_at_ms = 0
+        self._follower = Follower(link, lambda: self._step(self.machine, LedgerChanged()), prefixes=prefixes)
+        self._beat()
+
+    @property
+    def now_ms(self) -> int:
+        """This process's clock."""
+        return self.link.timeline.now_ms + self._clock_ahead_ms
+
+    def _beat(self) -> None:
+        self.link.timeline.after(BEAT_MS, self._beat)
+        now_ms = self.link.timeline.now_ms
+        lease, machine = self._lease, self.machine
+
+        def hold(model: ModelStore) -> tuple[int, Compare | None]:
+            if machine is not None:
+                model.keep_alive(lease, now_ms=now_ms)
+                return lease, None
+            if model.read([ELECTION]).items:
+                return 0, None
+            granted = model.grant(ttl_ms=LEASE_MS, now_ms=now_ms)
+            put = Put(ELECTION, self.name.encode(), granted)
+            won = model.commit([Transaction((Compare(ELECTION, 0),), (put,))])[0]
+            return granted, Compare(ELECTION, won.revision)
+
+        self.link.ask(hold, self._held)
+
+    def _held(self, answer: tuple[int, Compare | None] | AddrcastError | None) -> None:
+        if isinstance(answer, Stale) and self.machine is not None:
+            deposed = self.machine
+            self._lease = 0
+            self.link.timeline.after(self._dice.randint(0, self.stubborn_ms), lambda: self._resign(deposed))
+        elif isinstance(answer, tuple) and answer[1] is not None:
+            self._lease, fence = answer[0], answer[1]
+            self.machine = ControllerMachine(fence, self._settings)
+            self.link.timeline.note(self.name, f"leads from {fence.revision}")
+            self._step(self.machine, LedgerChanged())
+
+    def _resign(self, deposed: ControllerMachine) -> None:
+        if self.machine is deposed:
+            self.machine = None
+
+    def _step(self, machine: ControllerMachine | None, event: Event) -> None:
+        ledger = self._follower.ledger
+        if machine is None or machine is not self.machine or ledger is None:
+            return
+        for effect in machine.step(event, ledger, self.now_ms):
+            self._carry_out(machine, effect, ledger)
+        due_ms = machine.deadline_ms(self.now_ms) - self._clock_ahead_ms
+        if not self.link.timeline.now_ms < self._tick_at_ms <= due_ms:
+            self._tick_at_ms = max(due_ms, self.link.timeline.now_ms + 1)
+            self.link.timeline.after(
+                self._tick_at_ms - self.link.timeline.now_ms, lambda: self._step(machine, Tick())
+            )
+
+    def _carry_out(self, machine: ControllerMachine, effect: Effect, ledger: Ledger) -> None:
+        match effect:
+            case Commit():
+                self._commit(machine, effect)
+            case RequestPlan():
+                pause_ms = self._dice.randint(1, 300)
+                self.link.timeline.after(pause_ms, lambda: self._plan(machine, effect))
+            case Report():
+                self.link.timeline.note(self.name, effect.what)
+
+    def _commit(self, machine: ControllerMachine, effect: Commit) -> None:
+        def answer(results: object) -> None:
+            if not isinstance(results, list):
+                self._step(machine, Away(effect))
+                return
+            ledger = self._follower.ledger
+            for draft, result in zip(effect.drafts, results, strict=True):
+                if result.is_success and ledger is not None:
+                    ledger.learn(draft.entries_at(result.revision), result.revision)
+            self._step(machine, Committed(effect, tuple(results)))
+
+        self.link.commit([draft.transaction() for draft in effect.drafts], answer)
+
+    def _plan(self, machine: ControllerMachine, cause: RequestPlan) -> None:
+        ledger = self._follower.ledger
+        if ledger is None or not ledger.accounts():
+            self._step(machine, PlanFailed(cause, "no account is declared"))
+            return
+        needs = {account: self._dice.randint(0, self.need_max) for account in sorted(ledger.accounts())}
+        plan = plan_for(drawn_input(ledger, needs, now_ms=self.now_ms))
+        self._step(machine, PlanMade(cause, plan, {}))
+
+
+def drawn_input(ledger: Ledger, needs: dict[str, int], *, now_ms: int) -> PlanInput:
+    """An input in which every account needs so many addresses for certain, whatever they cost."""
+    tiers = tuple(ledger.tiers().items())
+    names = [name for name, _ in tiers]
+    accounts = [ledger.account(account).required for account in needs]
+
+    def column(value: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+        return np.full(len(needs), value, dtype=np.int32)
+
+    nothing = np.zeros(0, dtype=np.int64)
+    return PlanInput(
+        accounts=tuple(needs),
+        levels=np.array([0.5, 0.999]),
+        need=np.array([[need, need] for need in needs.values()], dtype=np.float32),
+        fault=column(0).astype(np.uint8),
+        tiers=tiers,
+        tier=np.array([names.index(account.tier) for account in accounts], dtype=np.int16),
+        preserved=column(0),
+        reserved=column(0),
+        bound=column(0),
+        quota=column(UNLIMITED),
+        room=column(UNLIMITED),
+        pools=PoolColumns((), nothing, nothing, nothing, nothing, nothing, np.zeros(0)),
+        draws=np.full((len(needs), 1), NO_POOL, dtype=np.int32),
+        unwanted_rounds=column(0),
+        revision=ledger.revision,
+        now_ms=now_ms,
+        settings=PlanSettings(0, 0.0, 1, 1.0, 1.0, 64, 5_000),
+    )
