@@ -55,7 +55,7 @@ def cooling_of_physical(hold: Entry[PhysicalHold], *, cooldown_ms: int, skew_max
 
 
 def cooling_over(
-    cooling: Cooling, audience: Audience, *, now_ms: int, overridden: frozenset[str]
+    cooling: Cooling, audience: Audience, *, now_ms: int, overridden: frozenset[str] = frozenset()
 ) -> CoolingVerdict:
     """Judge one address against the hosts of its account, read at the cooling's revision or later.
 
