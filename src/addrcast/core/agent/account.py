@@ -8,6 +8,9 @@ from addrcast.core.dataplane.unapplied import Unapplied
 from addrcast.core.domain.record import Entry, Record, Subscription
 from addrcast.core.propagation.mirror import AccountMirror, Snapshot
 
+UNKNOWN_REVISION = 0
+"""Stands for the revision of a change that a snapshot showed: it is older than the snapshot, who knows how much."""
+
 
 class ServedAccount:
     """An account that this host is subscribed to.
@@ -73,9 +76,12 @@ class ServedAccount:
         self.mirror.begin(epoch)
 
     def adopt(self, snapshot: Snapshot, *, present: dict[str, str] | None) -> None:
-        """Take a snapshot; what it changes is yet to be programmed. Raises Stale."""
+        """Take a snapshot; what it changes is yet to be programmed. Raises Stale.
+
+        A snapshot does not say since when an entry is wrong: until it is right, nothing is complete.
+        """
         for logical in self.mirror.adopt(snapshot, present=present):
-            self.unapplied.mark(logical, snapshot.revision)
+            self.unapplied.mark(logical, UNKNOWN_REVISION)
         self.is_scanned = True
 
     def change(self, logical: str, record: Record | None, revision: int) -> None:
@@ -84,10 +90,10 @@ class ServedAccount:
         if self.mirror.change(logical, record, revision):
             self.unapplied.mark(logical, revision)
 
-    def mark_all(self, revision: int) -> None:
+    def mark_all(self) -> None:
         """Every entry is yet to be programmed, since the virtual network is another."""
         for logical in self.mirror.kept:
-            self.unapplied.mark(logical, revision)
+            self.unapplied.mark(logical, UNKNOWN_REVISION)
 
     def applied_revision(self, cursor: int) -> int | None:
         """Up to which revision the account is complete in the kernel; None while that cannot be said.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from addrcast.core.agent.account import ServedAccount
+from addrcast.core.agent.account import UNKNOWN_REVISION, ServedAccount
 from addrcast.core.agent.messages import AccountScanned
 from addrcast.core.agent.programming import Programming
 from addrcast.core.domain.codec import entry_of
@@ -75,12 +75,12 @@ class Serving:
         Raises: Stale where it is older than what is known.
         """
         account = self.accounts[scanned.cause.account]
-        present = self._declare(account, scanned.declaration.value, scanned.revision)
+        present = self._declare(account, scanned.declaration.value)
         faults: dict[str, Invalid] = {}
         records = _readable(scanned, faults)
         snapshot = Snapshot(scanned.epoch.required.epoch, scanned.revision, records, unread=faults.keys())
         account.adopt(snapshot, present=present)
-        account.unreadable = dict.fromkeys(faults, scanned.revision)
+        account.unreadable = dict.fromkeys(faults, UNKNOWN_REVISION)
         self._programming.touch(account.name)
         return [str(fault) for fault in faults.values()]
 
@@ -104,14 +104,14 @@ class Serving:
         self._programming.touch(account.name)
         return []
 
-    def _declare(self, account: ServedAccount, declared: Account | None, revision: int) -> dict[str, str] | None:
+    def _declare(self, account: ServedAccount, declared: Account | None) -> dict[str, str] | None:
         """Learn an account's virtual network; answers with what the kernel had of it when the agent started."""
         if declared is None or (declared.vni == account.vni and account.is_ensured):
             return None
         if account.vni is not None and account.vni != declared.vni:
             if self._is_there(account, account.vni):
                 self._programming.remove(account.vni)
-            account.mark_all(revision)
+            account.mark_all()
         account.vni = declared.vni
         present = self._programming.found.pop(declared.vni, None)
         account.is_ensured = present is not None
