@@ -149,10 +149,9 @@ class PlanInput:
         """What `counts[a]` reservations of each account a take from each pool, int64 `(G,)`."""
         taken = np.zeros(len(self.pools.names), dtype=np.int64)
         for pool in self.draws.T:
-            drawing = pool != NO_POOL
-            # float64 sums are exact here: the counts of a pool stay far below 2**53
-            sums = np.bincount(pool[drawing], weights=counts[drawing], minlength=len(taken))
-            taken += sums.astype(np.int64)
+            # from NO_POOL on; float64 sums are exact here, since the counts of a pool stay far below 2**53
+            sums = np.bincount(pool - NO_POOL, weights=counts, minlength=len(taken) + 1)
+            taken += sums[1:].astype(np.int64)
         return taken
 
     def ranks(self) -> NDArray[np.int32]:
