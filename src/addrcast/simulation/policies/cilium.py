@@ -1,6 +1,6 @@
 """Cilium's watermarks with and without the release of excess, and its multi-pool mode.
 
-Source: cilium/cilium, operator/pkg/ipam/nodemanager/node.go and pkg/ipam/multipool.go.
+Source: cilium/cilium, operator/pkg/ipam/nodemanager/node.go.
 """
 
 from __future__ import annotations

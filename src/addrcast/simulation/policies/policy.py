@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from addrcast.simulation.trace import Trace
 
 # How long a create waits that finds nothing ready. The vendors' own constants: one address call to EC2 takes
-# about 0.6 s (the VPC resource controller's), attaching a new interface 10-15 s (EKS documentation).
+# about 0.6 s (the resource controller), attaching a new interface 10-15 s (issue 420 of the CNI plugin).
 ADDRESS_CALL_S = 0.6
 NEW_INTERFACE_S = 12.5
 
