@@ -357,10 +357,10 @@ def test_a_physical_address_that_another_host_keeps_is_not_offered_by_the_host_i
     assert keys.ledger().free_physical("h1") == "100.64.0.1"
 
 
-def test_every_change_of_hosts_and_pools_has_a_version_of_its_own(keys: Keys) -> None:
+def test_every_change_of_what_is_declared_has_a_version_of_its_own(keys: Keys) -> None:
     ledger = keys.ledger()
-    versions = [ledger.spaces_version]
+    versions = [ledger.declared_version]
     for change in (keys.put("pool.vpc", ledger.pool("vpc").required), keys.remove("host.h2")):
         ledger.apply(change)
-        versions.append(ledger.spaces_version)
+        versions.append(ledger.declared_version)
     assert len(set(versions)) == 3

@@ -268,16 +268,10 @@ class Assigner:
 
     def _by_tier(self, batch: list[Pending]) -> list[Pending]:
         """Higher tiers first, those of one tier as they came."""
-        ranks: dict[str, int] = {}
-        for pending in batch:
-            account = pending.request.account
-            if account not in ranks:
-                ranks[account] = self.ledger.tier_of(account).rank if self.ledger.account(account) else 0
-        return (
-            sorted(batch, key=lambda pending: ranks[pending.request.account])
-            if len(set(ranks.values())) > 1
-            else batch
-        )
+        if len(batch) > 1:
+            rank = self._candidates.rank
+            batch.sort(key=lambda pending: rank(pending.request.account))
+        return batch
 
 
 def _answer(attempt: Attempt, revision: int) -> Answer:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from addrcast.core.domain.address import parse_address, parse_prefix
 from addrcast.core.domain.keyspace import physical_key, pool_address_key, record_key
-from addrcast.core.domain.record import AddressState, Entry, HostState
+from addrcast.core.domain.record import AddressState, HostState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from addrcast.core.domain.address import Prefix
     from addrcast.core.domain.ledger import Ledger
-    from addrcast.core.domain.record import Host, Record
+    from addrcast.core.domain.record import Entry, Record
 
 READY = (AddressState.RESERVED, AddressState.PRESERVED)
 
@@ -38,10 +38,11 @@ class Candidates:
         self.taken: set[str] = set()
         self._offset = offset
         self._ledger = ledger
-        self._spaces_version = ledger.spaces_version
+        self._declared_version = ledger.declared_version
         self._records: dict[_Place, deque[Entry[Record]]] = {}
         self._free: dict[tuple[str, str], Iterator[str]] = {}
         self._up: tuple[str, ...] | None = None
+        self._ranks: dict[str, int] = {}
 
     @property
     def ledger(self) -> Ledger:
@@ -53,7 +54,7 @@ class Candidates:
         if ledger is not self._ledger:
             self._ledger = ledger
             self._records.clear()
-            self._spaces_version = -1
+            self._declared_version = -1
 
     def record(
         self, account: str, state: AddressState, host: str | None, pools: tuple[str, ...]
@@ -71,25 +72,30 @@ class Candidates:
             return None
         if len(self._records) >= _STOCKS_MAX:
             self._records.clear()
-        found = (entry for entry in queue if self.is_open(account, entry, pools))
-        stock = self._records[place] = deque(islice(found, _DRAW))
-        return stock.popleft() if stock else None
+        stock = self._records[place] = deque(islice((one for one in queue if one.key not in self.taken), _DRAW))
+        while stock:
+            entry = stock.popleft()
+            if self.is_open(account, entry, pools):
+                return entry
+        return None
 
     def is_open(self, account: str, entry: Entry[Record], pools: Iterable[str]) -> bool:
         """Whether a record stands as it was drawn, is not taken, and lies where new use is allowed."""
         record = entry.required
         if entry.key in self.taken or record.pool not in pools:
             return False
-        logical = entry.key[len(record_key(account, "")) :]
-        return self._ledger.record(account, logical) is entry and not self.is_draining(record.pool, logical)
+        if not self._ledger.stands(entry):
+            return False
+        pool = self._ledger.pools().get(record.pool)
+        if pool is None or not pool.required.draining:
+            return pool is not None
+        return not self.is_draining(record.pool, entry.key[len(record_key(account, "")) :])
 
     def is_draining(self, pool: str, logical: str) -> bool:
-        """Whether an address lies in a prefix of its pool that gets no new use."""
+        """Whether an address lies in a prefix of its pool that gets no new use, or its pool is gone."""
         value = self._ledger.pool(pool).value
         if value is None:
             return True
-        if not value.draining:
-            return False
         address = parse_address(logical)
         return any(parse_prefix(prefix).holds(address) for prefix in value.draining)
 
@@ -103,18 +109,27 @@ class Candidates:
 
     def up_hosts(self) -> tuple[str, ...]:
         """The hosts that get new use, in ascending order."""
-        self._check_spaces()
+        self._check_declared()
         if self._up is None:
             self._up = tuple(sorted(host for host in self._ledger.hosts() if self.is_up(host)))
         return self._up
 
     def is_up(self, host: str) -> bool:
         """Whether a host gets new use."""
-        value: Host | None = self._ledger.host(host).value
-        return value is not None and value.state is HostState.UP
+        entry = self._ledger.hosts().get(host)
+        return entry is not None and entry.required.state is HostState.UP
+
+    def rank(self, account: str) -> int:
+        """The rank of an account's tier, 0 for the highest and for an account that is not declared."""
+        self._check_declared()
+        rank = self._ranks.get(account)
+        if rank is None:
+            is_declared = account in self._ledger.accounts()
+            rank = self._ranks[account] = self._ledger.tier_of(account).rank if is_declared else 0
+        return rank
 
     def _next(self, source: tuple[str, str], begin: Callable[[], Iterator[str]]) -> str | None:
-        self._check_spaces()
+        self._check_declared()
         going = self._free.get(source)
         found = next(going, None) if going is not None else None
         if found is None:
@@ -127,11 +142,12 @@ class Candidates:
                 del self._free[source]
         return found
 
-    def _check_spaces(self) -> None:
-        if self._spaces_version != self._ledger.spaces_version:
-            self._spaces_version = self._ledger.spaces_version
+    def _check_declared(self) -> None:
+        if self._declared_version != self._ledger.declared_version:
+            self._declared_version = self._ledger.declared_version
             self._free.clear()
             self._up = None
+            self._ranks.clear()
 
     def _logicals(self, account: str, pool: str, prefer: tuple[Prefix, ...]) -> Iterator[str]:
         for logical in self._ledger.free_logicals(account, pool, prefer=prefer, offset=self._offset):

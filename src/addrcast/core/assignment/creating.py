@@ -112,9 +112,10 @@ class _Creation:
         draft = create(
             candidates.ledger.epoch, self.instance, choice.claim, choice.steps, subscription=subscription
         )
-        attempt = Attempt(self.request, self.request.attempt, draft, tuple(choice.steps))
-        candidates.taken.update(attempt.keys)
-        return attempt
+        candidates.taken.add(self.instance.key)
+        if subscription is not None:
+            candidates.taken.add(subscription.key)
+        return Attempt(self.request, self.request.attempt, draft, tuple(choice.steps))
 
     def _relieve(self, lack: Lack) -> Decision:
         request, situation = self.request, self.situation
@@ -133,14 +134,17 @@ class _Creation:
 
 def _missing_subscription(ledger: Ledger, account: str, host: str) -> Entry[Subscription] | None:
     """S where the bind has to write it: the host does not mirror the account, or is about to leave it."""
-    entry = ledger.subscription(host, account)
-    return entry if entry.value is None or entry.value.is_leaving else None
+    entry = ledger.subscriptions(account).get(host)
+    if entry is None:
+        return ledger.subscription(host, account)
+    return entry if entry.required.is_leaving else None
 
 
 def _check(ledger: Ledger, request: CreateRequest, before: InstanceEntry | None) -> Account:
-    account = ledger.account(request.account).value
-    if account is None:
+    declared = ledger.accounts().get(request.account)
+    if declared is None:
         raise Invalid("account", request.account, "no account of this name is declared")
+    account = declared.required
     if account.is_draining:
         raise Invalid("account", request.account, "it drains and gets no new use")
     if before is not None and before.attempt >= request.attempt:

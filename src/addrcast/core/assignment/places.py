@@ -21,11 +21,12 @@ HOST_RETRY_MS = 5_000
 
 def check_host(ledger: Ledger, host: str) -> None:
     """Raise Invalid for a host that is not declared, Unavailable for one that gets no new use."""
-    value = ledger.host(host).value
-    if value is None:
+    entry = ledger.hosts().get(host)
+    if entry is None:
         raise Invalid("host", host, "no host of this name is declared")
-    if value.state is not HostState.UP:
-        raise Unavailable(f"host {host} is {value.state.value}", retry_after_ms=HOST_RETRY_MS)
+    state = entry.required.state
+    if state is not HostState.UP:
+        raise Unavailable(f"host {host} is {state.value}", retry_after_ms=HOST_RETRY_MS)
 
 
 def hosts_for(

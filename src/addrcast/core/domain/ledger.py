@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_DECLARED = frozenset({keyspace.ACCOUNTS, keyspace.HOSTS, keyspace.POOLS, keyspace.TIERS})
+
 COUNTED = (AddressState.BOUND, AddressState.RESERVED, AddressState.PRESERVED)
 
 
@@ -42,7 +44,8 @@ class Ledger(StoreView):
 
     def __init__(self) -> None:
         super().__init__()
-        self.spaces_version = 0  # counts changes of pools and hosts: iterators of free addresses are void after one
+        # counts changes of what is declared: after one, iterators of free addresses are void
+        self.declared_version = 0
         self._records = RecordIndex()
         self._logical = LogicalRanges(self._records)
         self._physical = PhysicalRanges()
@@ -61,6 +64,8 @@ class Ledger(StoreView):
         }
 
     def _index(self, kind: str, rest: str, before: Entry[Any] | None, after: Entry[Any] | None) -> None:
+        if kind in _DECLARED:
+            self.declared_version += 1
         index = self._indexes.get(kind)
         if index is not None:
             index(rest, before, after)
@@ -105,14 +110,12 @@ class Ledger(StoreView):
                 del self._subscriptions[account]
 
     def _index_host(self, rest: str, _before: Entry[Host] | None, after: Entry[Host] | None) -> None:
-        self.spaces_version += 1
         self._physical.set_host(rest, _value(after))
 
     def _index_account(self, rest: str, _before: Entry[Account] | None, after: Entry[Account] | None) -> None:
         self._records.set_tier(rest, after.required.tier if after is not None else "")
 
     def _index_pool(self, rest: str, _before: Entry[Pool] | None, after: Entry[Pool] | None) -> None:
-        self.spaces_version += 1
         self._logical.set_pool(rest, _value(after))
         self._physical.set_pool(rest, _value(after))
 
@@ -212,9 +215,10 @@ class Ledger(StoreView):
         """The first of `free_physicals`."""
         return next(self.free_physicals(host, family=family, offset=offset), None)
 
-    def free_count(self, host: str) -> int:
-        """How many addresses of the blocks of a host new use may take, of all families."""
-        return sum(found.free.size for found in self._physical.ranges_of(host).values())
+    def free_count(self, host: str, *, family: Family | None = None) -> int:
+        """How many addresses of the blocks of a host new use may take, of one family or of all."""
+        ranges = self._physical.ranges_of(host)
+        return sum(found.free.size for of, found in ranges.items() if family is None or of is family)
 
     def counts(self, pool: str, account: str = "") -> Counts:
         """The addresses of a logical pool by state: an account's own range, or all of a shared pool's."""

@@ -118,7 +118,12 @@ class StoreView:
         """What a view with indexes does when a key comes, changes or goes."""
 
     def _get(self, key: str) -> Entry[Any]:
-        return self._entries.get(key) or Entry(key)
+        entry = self._entries.get(key)
+        return Entry(key) if entry is None else entry
+
+    def stands(self, entry: Entry[Any]) -> bool:
+        """Whether an entry that was handed out is what stands at its key still."""
+        return self._entries.get(entry.key) is entry
 
     @property
     def epoch(self) -> Entry[StoreEpoch]:
