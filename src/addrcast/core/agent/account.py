@@ -9,7 +9,7 @@ from addrcast.core.domain.record import Entry, Record, Subscription
 from addrcast.core.propagation.mirror import AccountMirror, Snapshot
 
 UNKNOWN_REVISION = 0
-"""Stands for the revision of a change that a snapshot showed: it is older than the snapshot, who knows how much."""
+"""Stands for the revision of a change that a snapshot or an audit showed: it is older, who knows how much."""
 
 
 class ServedAccount:

@@ -34,9 +34,8 @@ from addrcast.core.agent.messages import (
 )
 from addrcast.core.agent.programming import Programming
 from addrcast.core.agent.requests import Requests
-from addrcast.core.agent.serving import Serving, entry_of_event
+from addrcast.core.agent.serving import Serving, entry_after
 from addrcast.core.agent.settings import AgentSettings
-from addrcast.core.domain.codec import entry_of
 from addrcast.core.domain.errors import Stale
 from addrcast.core.domain.keyspace import (
     ACCOUNTS,
@@ -145,7 +144,7 @@ class AgentMachine:
             case HostRead():
                 effects = self._host_read(event, now_ms)
             case SubscriptionsListed():
-                effects = self._listed(event)
+                effects = self._listed(event, now_ms)
             case AccountScanned():
                 effects = self._scanned(event, now_ms)
             case Changed() if event.cause.number == self._watch:
@@ -190,9 +189,12 @@ class AgentMachine:
         draft = host_rejoins(event.epoch, event.host)
         return [Commit(self.term, Purpose.REJOIN, (draft.transaction(),))]
 
-    def _listed(self, event: SubscriptionsListed) -> list[Effect]:
+    def _listed(self, event: SubscriptionsListed, now_ms: int) -> list[Effect]:
+        if not self._is_still_counted(event.host, event.epoch):
+            return self._rejoin(now_ms, "it was given up, removed or restored in the meantime")
         self._cursor = event.revision
-        self._serving.subscribe_all(dict(event.subscriptions))
+        for name in self._serving.subscribe_all(dict(event.subscriptions)):
+            self._acknowledgements.forget(name)
         if self.phase is Phase.LISTING:
             self.phase = Phase.SYNCING
         return [self._watch_again(), *[self._scan(account) for account in self._serving.accounts.values()]]
@@ -220,7 +222,7 @@ class AgentMachine:
         if not account.mirror.is_synced:
             self._requests.later(event.cause, now_ms + self.settings.confirm_after_ms)
         self._note(account, now_ms)
-        return [*map(Report, faults), *self._part(account)]
+        return [*map(Report, faults), *self._part(account, now_ms)]
 
     def _changed(self, change: Change, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
@@ -229,10 +231,12 @@ class AgentMachine:
         for event in change.events:
             kind, first, second = parts_of(event.key)
             if kind == EPOCH or (kind == HOSTS and first == self.host):
-                if not self._is_still_counted(event):
-                    return [*effects, *self._rejoin(now_ms, f"{event.key} has changed")]
+                host = entry_after(Host, event) if kind == HOSTS else self._key
+                epoch = entry_after(StoreEpoch, event) if kind == EPOCH else self._epoch
+                if not self._is_still_counted(host, epoch):
+                    return self._rejoin(now_ms, f"{event.key} has changed")
             elif kind == SUBSCRIPTIONS and first == self.host:
-                effects += self._subscribed(second, entry_of(Subscription, event.key, entry_of_event(event)))
+                effects += self._subscribed(second, entry_after(Subscription, event), now_ms)
             elif kind in (RECORDS, ACCOUNTS) and (account := self._serving.accounts.get(first)) is not None:
                 touched[first] = account
                 if kind == RECORDS:
@@ -244,23 +248,18 @@ class AgentMachine:
             self._note(account, now_ms)
         return effects
 
-    def _is_still_counted(self, event: StoreEvent) -> bool:
-        """Whether a change of H or E leaves this incarnation in force; if so, it is taken in."""
-        item = entry_of_event(event)
-        if event.key == EPOCH:
-            epoch = entry_of(StoreEpoch, event.key, item)
-            if epoch.value is None or epoch.value.epoch != self._epoch.required.epoch:
-                return False
-            self._epoch = epoch
-            return True
-        host = entry_of(Host, event.key, item)
+    def _is_still_counted(self, host: Entry[Host], epoch: Entry[StoreEpoch]) -> bool:
+        """Whether this incarnation and epoch are in force as H and E stand; if so, both are taken in."""
         if host.value is None or host.value.incarnation != self._key.required.incarnation:
+            return False
+        if epoch.value is None or epoch.value.epoch != self._epoch.required.epoch:
             return False
         if host.revision > self._key.revision:  # the answer to an own write may come before its event
             self._key = host
+        self._epoch = epoch
         return True
 
-    def _subscribed(self, name: str, subscription: Entry[Subscription]) -> list[Effect]:
+    def _subscribed(self, name: str, subscription: Entry[Subscription], now_ms: int) -> list[Effect]:
         before = self._serving.accounts.get(name)
         if not subscription:
             self._acknowledgements.forget(name)
@@ -272,15 +271,15 @@ class AgentMachine:
             return [self._watch_again(), self._scan(account)]
         if account.is_leaving:
             self._acknowledgements.forget(name)
-            return self._part(account)
+            return self._part(account, now_ms)
         return [self._scan(account)] if was_leaving else []
 
     def _declared(self, account: ServedAccount, event: StoreEvent) -> list[Effect]:
         """An account's declaration changed: where its virtual network is another, look at all of it again."""
-        declared = entry_of(Account, event.key, entry_of_event(event)).value
+        declared = entry_after(Account, event).value
         return [] if declared is None or declared.vni == account.vni else [self._scan(account)]
 
-    def _part(self, account: ServedAccount) -> list[Effect]:
+    def _part(self, account: ServedAccount, now_ms: int) -> list[Effect]:
         """Take a leaving account out of the kernel; once nothing of it is there, out of the store."""
         if not account.is_leaving or self.phase not in _COUNTED:
             return []
@@ -290,7 +289,11 @@ class AgentMachine:
             return []
         acknowledgement: Entry[Acknowledgement] = Entry(acknowledgement_key(self.host, account.name))
         draft = unsubscribe(self._epoch, account.subscription, acknowledgement)
-        return [Commit(self.term, Purpose.UNSUBSCRIBE, (draft.transaction(),), ((account.name, 0),))]
+        parting = Commit(self.term, Purpose.UNSUBSCRIBE, (draft.transaction(),), ((account.name, 0),))
+        if self._is_acknowledging:  # an acknowledgement that lands later would vouch for an empty table
+            self._requests.later(parting, now_ms + self.settings.backoff.first_ms)
+            return []
+        return [parting]
 
     def _programmed(self, event: Programmed, now_ms: int) -> list[Effect]:
         accounts, left = self._programming.settle(event, now_ms)
@@ -299,7 +302,7 @@ class AgentMachine:
             self._note(account, now_ms)
         for name in left:
             account_left = self._serving.accounts.get(name)
-            effects += [] if account_left is None else self._part(account_left)
+            effects += [] if account_left is None else self._part(account_left, now_ms)
         if event.rejected or event.failed:
             first = event.rejected[0] if event.rejected else f"the account with VNI {event.failed[0]}"
             count = len(event.rejected) + len(event.failed)
@@ -351,7 +354,7 @@ class AgentMachine:
         return []
 
     def _proceed(self, now_ms: int) -> list[Effect]:
-        effects = [again for request in self._requests.take(now_ms) for again in self._ask_again(request)]
+        effects = [again for request in self._requests.take(now_ms) for again in self._ask_again(request, now_ms)]
         # one of the two at a time: turning up changes H, which an acknowledgement compares
         if self.phase in _ACKNOWLEDGING and not self._is_acknowledging:
             effects += self._acknowledge(now_ms)
@@ -360,7 +363,7 @@ class AgentMachine:
         program, dump = self._programming.next(now_ms), self._programming.next_dump(now_ms)
         return [*effects, *[step for step in (program, dump) if step is not None]]
 
-    def _ask_again(self, request: Request) -> list[Effect]:
+    def _ask_again(self, request: Request, now_ms: int) -> list[Effect]:
         match request:
             case Watch():
                 return [self._watch_again()] if request.number == self._watch else []
@@ -374,7 +377,7 @@ class AgentMachine:
                 return []
             case Commit():
                 account = self._serving.accounts.get(request.accounts[0][0])
-                return self._part(account) if account is not None else []
+                return self._part(account, now_ms) if account is not None else []
             case _:
                 return [request]
 

@@ -35,7 +35,7 @@ class ReadHost:
 
 @dataclass(frozen=True, slots=True)
 class ListSubscriptions:
-    """Read all of this host's subscriptions. Answered by SubscriptionsListed or Away."""
+    """Read all of this host's subscriptions, its key and the epoch. Answered by SubscriptionsListed or Away."""
 
     term: int
     host: str
@@ -43,12 +43,24 @@ class ListSubscriptions:
     @property
     def prefixes(self) -> tuple[str, ...]:
         """What to read, at one revision."""
-        return (f"{SUBSCRIPTIONS}{self.host}.",)
+        return EPOCH, host_key(self.host), f"{SUBSCRIPTIONS}{self.host}."
 
     def answer(self, revision: int, items: Iterable[KeyValue]) -> SubscriptionsListed:
-        """What was read. Raises Invalid for a value that a newer version wrote."""
-        listed = [(parts_of(item.key).second, entry_of(Subscription, item.key, item)) for item in items]
-        return SubscriptionsListed(self, revision, tuple(listed))
+        """What was read; keys of hosts with a longer name are left out. Raises Invalid."""
+        found = {item.key: item for item in items}
+        host = host_key(self.host)
+        listed = [
+            (parts_of(key).second, entry_of(Subscription, key, item))
+            for key, item in found.items()
+            if key.startswith(SUBSCRIPTIONS)
+        ]
+        return SubscriptionsListed(
+            self,
+            revision,
+            entry_of(Host, host, found.get(host)),
+            entry_of(StoreEpoch, EPOCH, found.get(EPOCH)),
+            tuple(listed),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +162,12 @@ class HostRead:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionsListed:
-    """All subscriptions of this host at a revision."""
+    """All subscriptions of this host at a revision, with its key and the epoch, each absent or as it stands."""
 
     cause: ListSubscriptions
     revision: int
+    host: Entry[Host]
+    epoch: Entry[StoreEpoch]
     subscriptions: tuple[tuple[str, Entry[Subscription]], ...]
 
 

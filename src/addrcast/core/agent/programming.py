@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from addrcast.core.agent.account import ServedAccount
+from addrcast.core.agent.account import UNKNOWN_REVISION, ServedAccount
 from addrcast.core.agent.messages import DumpTable, Program, Programmed
 from addrcast.core.agent.settings import AgentSettings
 from addrcast.core.dataplane.reconcile import reconcile
@@ -176,5 +176,5 @@ class Programming:
         return all(account.is_scanned for account in self.accounts.values())
 
     def _again(self, account: ServedAccount, logical: str) -> None:
-        account.unapplied.mark(logical, account.mirror.revision)
+        account.unapplied.mark(logical, UNKNOWN_REVISION)
         self.touch(account.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from addrcast.core.agent.account import UNKNOWN_REVISION, ServedAccount
 from addrcast.core.agent.messages import AccountScanned
@@ -10,17 +11,19 @@ from addrcast.core.agent.programming import Programming
 from addrcast.core.domain.codec import entry_of
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.keyspace import EPOCH, SUBSCRIPTIONS, account_key, host_key, parts_of, records_of
-from addrcast.core.domain.record import AddressState, Entry, Record, Subscription
+from addrcast.core.domain.record import AddressState, Entry, Record, Subscription, Value
 from addrcast.core.domain.resource import Account
 from addrcast.core.domain.transaction import Event, KeyValue
 from addrcast.core.propagation.mirror import Snapshot
 
+V = TypeVar("V", bound=Value)
 
-def entry_of_event(event: Event) -> KeyValue | None:
-    """What stands at the key of a change once it has happened."""
+
+def entry_after(kind: type[V], event: Event) -> Entry[V]:
+    """What stands at the key of a change once it has happened. Raises Invalid."""
     if event.value is None:
-        return None
-    return KeyValue(event.key, event.value, event.create_revision, event.mod_revision)
+        return Entry(event.key)
+    return entry_of(kind, event.key, KeyValue(event.key, event.value, event.create_revision, event.mod_revision))
 
 
 class Serving:
@@ -41,12 +44,14 @@ class Serving:
         own = (EPOCH, host_key(host), f"{SUBSCRIPTIONS}{host}.")
         return (*own, *[of(name) for name in sorted(self.accounts) for of in (account_key, records_of)])
 
-    def subscribe_all(self, subscriptions: Mapping[str, Entry[Subscription]]) -> None:
-        """These are all subscriptions there are."""
-        for name in [name for name in self.accounts if name not in subscriptions]:
+    def subscribe_all(self, subscriptions: Mapping[str, Entry[Subscription]]) -> list[str]:
+        """These are all subscriptions there are; answers with the accounts that are served no more."""
+        dropped = [name for name in self.accounts if name not in subscriptions]
+        for name in dropped:
             self.drop(name)
         for name, subscription in subscriptions.items():
             self.serve(name, subscription)
+        return dropped
 
     def serve(self, name: str, subscription: Entry[Subscription]) -> ServedAccount:
         """An account is subscribed to, or its subscription has changed."""
@@ -91,7 +96,7 @@ class Serving:
         """
         logical = parts_of(event.key).second
         try:
-            record = entry_of(Record, event.key, entry_of_event(event)).value
+            record = entry_after(Record, event).value
         except Invalid as fault:
             account.unreadable[logical] = event.mod_revision
             return [str(fault)]
