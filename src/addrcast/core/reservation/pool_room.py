@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from addrcast.core.domain.address import parse_prefix
 from addrcast.core.domain.ranges import Counts
+from addrcast.core.domain.record import HostState
 from addrcast.core.domain.resource import PoolKind
 from addrcast.core.reservation.plan_input import NO_POOL, UNLIMITED
 
@@ -32,6 +34,21 @@ def pool_counts(ledger: Ledger, name: str) -> Counts:
     return Counts(*(min(sum(column), _COUNT_MAX) for column in zip(_NONE, *found, strict=True)))
 
 
+def usable_now(ledger: Ledger, name: str) -> int:
+    """How many addresses new use may take, of a shared pool or of the family of physical ones; 2**48 at most.
+
+    Of physical ones those count that lie on hosts which are up.
+    """
+    pool = ledger.pool(name.partition(SUM)[0]).value
+    if pool is None:
+        return 0
+    if pool.kind is PoolKind.LOGICAL:
+        return min(ledger.counts(name).usable, _COUNT_MAX)
+    family = parse_prefix(pool.prefixes[0]).family
+    up = (host for host, entry in ledger.hosts().items() if entry.required.state is HostState.UP)
+    return min(sum(ledger.free_count(host, family=family) for host in up), _COUNT_MAX)
+
+
 def _counts(ledger: Ledger, name: str) -> Counts:
     is_physical = ledger.pool(name).required.kind is PoolKind.PHYSICAL
     return ledger.physical_counts(pool=name) if is_physical else ledger.counts(name)
@@ -42,7 +59,7 @@ class PoolRoom:
 
     def __init__(self, given: PlanInput, ledger: Ledger) -> None:
         self._given = given
-        self._free = np.array([pool_counts(ledger, name).usable for name in given.pools.names], dtype=np.int64)
+        self._free = np.array([usable_now(ledger, name) for name in given.pools.names], dtype=np.int64)
 
     def of(self, row: int) -> int:
         """How many reservations an account may take without touching what its rank leaves free."""

@@ -10,11 +10,10 @@ import numpy as np
 
 from addrcast.core.domain.address import Family, parse_prefix
 from addrcast.core.domain.pool import pool_space
-from addrcast.core.domain.ranges import Counts
 from addrcast.core.domain.record import AddressState
 from addrcast.core.domain.resource import PoolKind
 from addrcast.core.reservation.plan_input import NO_POOL, UNLIMITED, PlanInput, PlanSettings, PoolColumns
-from addrcast.core.reservation.pool_room import SUM, pool_counts
+from addrcast.core.reservation.pool_room import SUM, pool_counts, usable_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -191,16 +190,19 @@ def _family_of(entry: Entry[Record]) -> Family:
 
 
 def _pool_columns(ledger: Ledger, names: tuple[str, ...], prices: Mapping[str, float]) -> PoolColumns:
-    counts = np.array([pool_counts(ledger, name) for name in names], dtype=np.int64).reshape(
-        len(names), len(Counts._fields)
-    )
-    columns = dict(zip(Counts._fields, counts.T, strict=False))
+    """The pools as a plan sees them: what is in use or could be; blocks on no host that is up are not there."""
+    counts = [pool_counts(ledger, name) for name in names]
+
+    def column(state: str) -> NDArray[np.int64]:
+        return np.array([getattr(count, state) for count in counts], dtype=np.int64)
+
+    free = np.array([usable_now(ledger, name) for name in names], dtype=np.int64)
     return PoolColumns(
         names=names,
-        total=columns["total"],
-        free=columns["usable"],
-        reserved=columns["reserved"],
-        preserved=columns["preserved"],
-        cooling=columns["cooling"],
+        total=free + column("bound") + column("reserved") + column("preserved") + column("cooling"),
+        free=free,
+        reserved=column("reserved"),
+        preserved=column("preserved"),
+        cooling=column("cooling"),
         holding_price=np.array([max(prices.get(part, 0.0) for part in name.split(SUM)) for name in names]),
     )
