@@ -189,6 +189,45 @@ def test_exhausted_is_said_only_after_a_look_at_the_store(world: World) -> None:
     assert isinstance(replica.ask(create("acme", "i-1", "h2"))[0], Created)
 
 
+def test_nobody_is_refused_while_the_last_address_is_in_flight_for_an_attempt_that_may_fail(world: World) -> None:
+    fill(world, "h2", 1)
+    replica = Replica(world)
+    replica.submit(create("acme", "i-1", "h2"))
+    (first,), _ = replica.begin()
+    (second,) = replica.submit(create("acme", "i-2", "h2"))
+    assert replica.run() == [], "it is held until the address is taken indeed"
+    Replica(world).create(create("acme", "i-1", "h1"))
+    (reply,) = [reply for reply in replica.assigner.settle([first], replica.commit([first])) + replica.run()
+                if reply.pending is second]  # fmt: skip
+    assert isinstance(reply.answer, Created)
+    world.check()
+
+
+def test_nobody_is_refused_while_a_ready_address_of_the_account_is_in_flight(world: World) -> None:
+    world.reserve("acme", "h2")
+    fill(world, "h2", 1)
+    replica = Replica(world)
+    replica.submit(create("acme", "i-1", "h2"), create("acme", "i-2", "h2"))
+    (child,), _ = replica.begin()
+    assert replica.run() == []
+    replies = [*replica.assigner.settle([child], replica.commit([child])), *replica.run()]
+    assert [type(reply.answer) for reply in replies] == [Created, Exhausted]
+
+
+def test_a_host_that_is_about_to_return_is_waited_for_unless_all_it_has_is_bound(world: World) -> None:
+    fill(world, "h1", 4)
+    fill(world, "h2", 1)
+    world.host("h2", "192.0.2.8/31", state=HostState.REJOINING)
+    replica = Replica(world)
+    assert replica.ask(create("acme", "i-1")) == [None]
+    world.host("h2", "192.0.2.8/31")
+    replica.sync()
+    assert isinstance(replica.run()[0].answer, Created)
+    world.host("h2", "192.0.2.8/31", state=HostState.REJOINING)
+    replica.sync()
+    assert isinstance(replica.refused(create("acme", "i-2")), Exhausted)
+
+
 def test_nothing_is_taken_back_while_a_look_would_show_a_free_address(world: World) -> None:
     fill(world, "h2", 1, "acme")
     world.reserve("beta", "h2")

@@ -18,7 +18,7 @@ from addrcast.core.assignment.decision import (
     records_of,
 )
 from addrcast.core.assignment.places import check_host, hosts_for
-from addrcast.core.assignment.scarcity import relieve
+from addrcast.core.assignment.scarcity import is_in_flight, relieve
 from addrcast.core.domain.errors import Exhausted, Invalid, Stale, Unavailable
 from addrcast.core.domain.record import Entry, EpochState, InstanceEntry, InstanceState, Record
 from addrcast.core.domain.transitions_create import Claim, create
@@ -122,6 +122,8 @@ class _Creation:
         if lack.of is LackOf.QUOTA:
             way_out = "raise the quota or delete instances"
             raise Exhausted(f"quota of {request.account}", asked=len(request.wants), free=0, way_out=way_out)
+        if is_in_flight(situation.candidates, lack, request.account):
+            return Held()
         return relieve(
             situation.candidates,
             lack,

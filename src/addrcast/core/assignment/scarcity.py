@@ -10,7 +10,7 @@ from addrcast.core.assignment.candidates import READY, Candidates
 from addrcast.core.assignment.choice import Lack, LackOf
 from addrcast.core.domain.errors import Conflict, Exhausted
 from addrcast.core.domain.keyspace import parts_of
-from addrcast.core.domain.record import AddressState, Entry, Record
+from addrcast.core.domain.record import AddressState, Entry, HostState, Record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -58,9 +58,42 @@ def relieve(
     idle = _to_take_back(candidates, lack)
     if idle is not None:
         return Wait(lack, frozenset([idle.key]), retry_ms, idle)
-    if coming:
+    if coming or _returns(ledger, lack):
         return Wait(lack, frozenset(), retry_ms)
-    raise Exhausted(str(lack), asked=1, free=0, way_out="grow the pool or the host's blocks, or delete instances")
+    raise Exhausted(
+        str(lack).removeprefix("pool "),
+        asked=1,
+        free=0,
+        way_out="grow the pool or the host's blocks, or delete instances",
+    )
+
+
+def is_in_flight(candidates: Candidates, lack: Lack, account: str) -> bool:
+    """Whether attempts in flight hold what would serve: should they fail, it is there, so nobody is refused yet."""
+    if not candidates.taken:
+        return False
+    ledger = candidates.ledger
+    if lack.of is LackOf.PHYSICAL:
+        is_free = any(ledger.free_physical(host) is not None for host in _hosts(candidates, lack))
+    else:
+        is_free = any(ledger.free_logical(account, pool) is not None for pool in lack.pools)
+    return is_free or any(
+        entry.key in candidates.taken
+        for state in READY
+        for entry in ledger.in_state(account, state, host=lack.host or None)
+    )
+
+
+def _returns(ledger: Ledger, lack: Lack) -> bool:
+    """Whether a host is about to take new use again that has addresses which are not bound."""
+    if lack.of is not LackOf.PHYSICAL or lack.host:
+        return False
+    counts = [
+        ledger.physical_counts(host=host)
+        for host, entry in ledger.hosts().items()
+        if entry.required.state is HostState.REJOINING
+    ]
+    return any(count.bound < count.total for count in counts)
 
 
 def _hosts(candidates: Candidates, lack: Lack) -> tuple[str, ...]:
