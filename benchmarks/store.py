@@ -103,12 +103,13 @@ async def through_the_store(store: LmdbStore, work: Sequence[Binding]) -> float:
 
 
 class BareLoop:
-    """The bindings written to LMDB with nothing around it."""
+    """The bindings written to LMDB with nothing around it, after `revision`; `epoch` is that of E, 0 for absent."""
 
-    def __init__(self, env: Environment, *, compares: bool) -> None:
+    def __init__(self, env: Environment, *, compares: bool, revision: int = RECORDS, epoch: int = 0) -> None:
         self._env = env
         self._compares = compares
-        self._revision = RECORDS
+        self._revision = revision
+        self._epoch = epoch
 
     def __call__(self, work: Sequence[Binding]) -> float:
         """Seconds for the bindings."""
@@ -128,7 +129,8 @@ class BareLoop:
             with self._env.writing() as txn:
                 for binding, record, instance, before in ready[first : first + GROUP_MAX]:
                     if self._compares:
-                        assert txn.get(EPOCH.encode(), db=records) is None
+                        row = txn.get(EPOCH.encode(), db=records)
+                        assert (0 if row is None else ROW_HEADER.unpack_from(row)[0]) == self._epoch
                         row = txn.get(record, db=records)
                         assert row is not None
                         assert ROW_HEADER.unpack_from(row)[0] == binding.revision

@@ -197,9 +197,9 @@ def test_nobody_is_refused_while_the_last_address_is_in_flight_for_an_attempt_th
     (second,) = replica.submit(create("acme", "i-2", "h2"))
     assert replica.run() == [], "it is held until the address is taken indeed"
     Replica(world).create(create("acme", "i-1", "h1"))
-    (reply,) = [reply for reply in replica.assigner.settle([first], replica.commit([first])) + replica.run()
-                if reply.pending is second]  # fmt: skip
-    assert isinstance(reply.answer, Created)
+    replies = [*replica.assigner.settle([first], replica.commit([first])), *replica.run()]
+    (answer,) = (reply.answer for reply in replies if reply.pending is second)
+    assert isinstance(answer, Created)
     world.check()
 
 

@@ -47,7 +47,7 @@ class Pending:
     losses: int = 0
     expecting: frozenset[str] = frozenset()
     retry_after_ms: int = RETRY_MS
-    lack: str = "an answer"
+    lack: str = "no turn came"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +228,7 @@ class Assigner:
 
     def _wait(self, pending: Pending, wait: Wait, turn: Turn, now_ms: int) -> None:
         self._expect(pending, wait.expecting)
-        pending.retry_after_ms, pending.lack = wait.retry_after_ms, str(wait.lack)
+        pending.retry_after_ms, pending.lack = wait.retry_after_ms, f"nothing came free in {wait.lack}"
         if wait.take_back is None:
             self._waiting[pending] = None
             return
@@ -245,7 +245,7 @@ class Assigner:
 
     def _late(self, pending: Pending) -> Reply:
         self._expect(pending, frozenset())
-        what = f"{pending.lack} did not come before the deadline of instance {pending.request.instance}"
+        what = f"instance {pending.request.instance}: {pending.lack} before its deadline"
         return Reply(pending, Unavailable(what, retry_after_ms=pending.retry_after_ms))
 
     def _lost(self, pending: Pending, replies: list[Reply]) -> None:

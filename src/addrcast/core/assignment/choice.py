@@ -48,9 +48,11 @@ class Lack(msgspec.Struct, frozen=True):
     logical: str = ""
 
     def __str__(self) -> str:
-        if self.of is LackOf.LOGICAL:
-            return f"an address of pool {', '.join(self.pools)}"
-        return f"an address of host {self.host}" if self.of is LackOf.PHYSICAL else f"address {self.logical}"
+        pools = f"pool {', '.join(self.pools)}"
+        if self.logical:
+            return f"{pools} under the name {self.logical}"
+        host = f"host {self.host}" if self.host else "any host"
+        return pools if self.of is LackOf.LOGICAL else f"{pools} on {host}"
 
 
 class Choice:

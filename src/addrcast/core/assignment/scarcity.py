@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from addrcast.core.assignment.candidates import READY, Candidates
 from addrcast.core.assignment.choice import Lack, LackOf
 from addrcast.core.domain.errors import Conflict, Exhausted
-from addrcast.core.domain.keyspace import parts_of
+from addrcast.core.domain.keyspace import parts_of, physical_key, pool_address_key, record_key
 from addrcast.core.domain.record import AddressState, Entry, HostState, Record
 
 if TYPE_CHECKING:
@@ -60,12 +61,8 @@ def relieve(
         return Wait(lack, frozenset([idle.key]), retry_ms, idle)
     if coming or _returns(ledger, lack):
         return Wait(lack, frozenset(), retry_ms)
-    raise Exhausted(
-        str(lack).removeprefix("pool "),
-        asked=1,
-        free=0,
-        way_out="grow the pool or the host's blocks, or delete instances",
-    )
+    way_out = "grow the pool or the host's blocks, or delete instances"
+    raise Exhausted(str(lack).removeprefix("pool "), asked=1, free=0, way_out=way_out)
 
 
 def is_in_flight(candidates: Candidates, lack: Lack, account: str) -> bool:
@@ -73,15 +70,22 @@ def is_in_flight(candidates: Candidates, lack: Lack, account: str) -> bool:
     if not candidates.taken:
         return False
     ledger = candidates.ledger
+    ready = (entry for state in READY for entry in ledger.in_state(account, state, host=lack.host or None))
+    keys = (entry.key for entry in ready)
+    return any(key in candidates.taken for key in chain(keys, _free_keys(candidates, lack, account)))
+
+
+def _free_keys(candidates: Candidates, lack: Lack, account: str) -> Iterator[str]:
+    """The keys that taking a free address of those that would serve writes."""
+    ledger = candidates.ledger
     if lack.of is LackOf.PHYSICAL:
-        is_free = any(ledger.free_physical(host) is not None for host in _hosts(candidates, lack))
-    else:
-        is_free = any(ledger.free_logical(account, pool) is not None for pool in lack.pools)
-    return is_free or any(
-        entry.key in candidates.taken
-        for state in READY
-        for entry in ledger.in_state(account, state, host=lack.host or None)
-    )
+        for host in _hosts(candidates, lack):
+            yield from map(physical_key, ledger.free_physicals(host))
+        return
+    for pool in lack.pools:
+        for logical in ledger.free_logicals(account, pool):
+            yield record_key(account, logical)
+            yield pool_address_key(pool, logical)
 
 
 def _returns(ledger: Ledger, lack: Lack) -> bool:
