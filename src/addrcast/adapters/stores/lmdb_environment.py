@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import lmdb
 
 from addrcast.adapters.stores.lmdb_layout import TABLE_COUNT, open_tables
-from addrcast.core.domain.errors import Invalid, Unavailable
+from addrcast.core.domain.errors import Invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,6 @@ class Environment:
         self.directory = directory
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._is_open = True
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lmdb = lmdb.open(
@@ -42,7 +41,9 @@ class Environment:
             raise Invalid("store", str(directory), f"it cannot be opened: {error}") from None
         try:
             self._lmdb.reader_check()
-            self.tables = open_tables(self._lmdb)
+            with self.writing() as txn:
+                self.tables = open_tables(self._lmdb, txn)
+                txn.commit()
         except BaseException:
             self._lmdb.close()
             raise
@@ -51,7 +52,7 @@ class Environment:
     def reading(self) -> Iterator[lmdb.Transaction[bytes]]:
         """A read transaction. Raises lmdb.MapResizedError where another process made the map larger."""
         with self._lock:
-            self.check_open()
+            self.check_process()
             with self._lmdb.begin() as txn:
                 yield txn
 
@@ -73,23 +74,20 @@ class Environment:
         """Free the places of readers whose process died: they hold back pages from being used again."""
         self._lmdb.reader_check()
 
-    def check_open(self) -> None:
-        """Raise Unavailable where the environment is closed, RuntimeError in a forked child."""
-        if not self._is_open:
-            raise Unavailable(f"the store {self.directory} is closed", retry_after_ms=1000)
+    def check_process(self) -> None:
+        """Raise RuntimeError in a forked child: LMDB must not be carried over a fork."""
         if os.getpid() != self._pid:
             raise RuntimeError(f"the store {self.directory} was opened before a fork; open it in each process anew")
 
     def close(self) -> None:
         """Unmap the files; the writing thread must have ended."""
         with self._lock:
-            self._is_open = False
             self._lmdb.close()
 
     def _begin(self) -> lmdb.Transaction[bytes]:
-        try:
-            return self._lmdb.begin(write=True)
-        except lmdb.MapResizedError:
-            with self._lock:
-                self._lmdb.set_mapsize(0)
-            return self._lmdb.begin(write=True)
+        while True:
+            try:
+                return self._lmdb.begin(write=True)
+            except lmdb.MapResizedError:
+                with self._lock:
+                    self._lmdb.set_mapsize(0)

@@ -58,19 +58,18 @@ class Counters(NamedTuple):
     lease: int = 0
 
 
-def open_tables(env: lmdb.Environment) -> Tables:
+def open_tables(env: lmdb.Environment, txn: lmdb.Transaction[bytes]) -> Tables:
     """Open the tables of an environment, and create them in a new one. Raises Invalid for another format."""
-    with env.begin(write=True) as txn:
-        names = [name.decode(errors="replace") for name in env.dbs(txn)]
-        if names and "meta" not in names:
-            raise Invalid("store", env.path(), f"this LMDB environment is not addrcast's: it holds {names[:4]}")
-        tables = Tables(*(env.open_db(name.encode(), txn, dupsort=name == "lease_keys") for name in Tables._fields))
-        written = txn.get(_FORMAT_KEY, db=tables.meta)
-        if written is None:
-            txn.put(_FORMAT_KEY, str(FORMAT).encode(), db=tables.meta)
-        elif int(written) != FORMAT:
-            rule = f"its format {int(written)} is not {FORMAT}, the one known here; run the version that wrote it"
-            raise Invalid("store", env.path(), rule)
+    names = [name.decode(errors="replace") for name in env.dbs(txn)]
+    if names and "meta" not in names:
+        raise Invalid("store", env.path(), f"this LMDB environment is not addrcast's: it holds {names[:4]}")
+    tables = Tables(*(env.open_db(name.encode(), txn, dupsort=name == "lease_keys") for name in Tables._fields))
+    written = txn.get(_FORMAT_KEY, db=tables.meta)
+    if written is None:
+        txn.put(_FORMAT_KEY, str(FORMAT).encode(), db=tables.meta)
+    elif int(written) != FORMAT:
+        rule = f"its format {int(written)} is not {FORMAT}, the one known here; run the version that wrote it"
+        raise Invalid("store", env.path(), rule)
     return tables
 
 

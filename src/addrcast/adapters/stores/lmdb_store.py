@@ -92,11 +92,11 @@ class LmdbStore:
     async def commit(self, transactions: Sequence[Transaction]) -> list[Result]:
         """See Store."""
         check_transactions(transactions)
-        return await self._writer.submit(partial(Writing.commit, transactions=transactions), size=len(transactions))
+        return await self._submit(partial(Writing.commit, transactions=transactions), size=len(transactions))
 
     async def watch(self, prefixes: Sequence[str], *, after_revision: int) -> AsyncGenerator[Change, None]:
         """See Store."""
-        self._env.check_open()
+        self._check_open()
         told = passed = after_revision
         with self._signal.listening():
             while not self._is_closed:
@@ -118,21 +118,21 @@ class LmdbStore:
 
     async def compact(self, revision: int) -> None:
         """See Store."""
-        await self._writer.submit(partial(Writing.compact, revision=revision))
+        await self._submit(partial(Writing.compact, revision=revision))
 
     async def grant(self, *, ttl_ms: int) -> int:
         """See Store."""
         if ttl_ms <= 0:
             raise Invalid("ttl_ms", ttl_ms, "a lease lasts at least 1 ms")
-        return await self._writer.submit(partial(Writing.grant, ttl_ms=ttl_ms))
+        return await self._submit(partial(Writing.grant, ttl_ms=ttl_ms))
 
     async def keep_alive(self, lease: int) -> None:
         """See Store."""
-        await self._writer.submit(partial(Writing.keep_alive, lease=lease))
+        await self._submit(partial(Writing.keep_alive, lease=lease))
 
     async def revoke(self, lease: int) -> None:
         """See Store."""
-        await self._writer.submit(partial(Writing.revoke, lease=lease))
+        await self._submit(partial(Writing.revoke, lease=lease))
 
     async def close(self) -> None:
         """See Store; work that was begun is carried out first."""
@@ -143,8 +143,13 @@ class LmdbStore:
         self._signal.close()
         self._env.close()
 
+    def _submit(self, act: Callable[[Writing], T], *, size: int = 1) -> asyncio.Future[T]:
+        self._check_open()
+        return self._writer.submit(act, size=size)
+
     async def _read(self, view: Callable[[lmdb.Transaction[bytes]], T]) -> T:
         while True:
+            self._check_open()
             try:
                 with self._env.reading() as txn:
                     return view(txn)
@@ -153,3 +158,7 @@ class LmdbStore:
                 await self._writer.submit(Writing.expire)
             except lmdb.Error as error:
                 raise Unavailable(f"LMDB: {error}", retry_after_ms=1000) from None
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Unavailable(f"the store {self._env.directory} is closed", retry_after_ms=1000)

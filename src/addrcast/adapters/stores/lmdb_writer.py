@@ -59,16 +59,13 @@ class GroupWriter:
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._gathered: list[Work] = []
         self._handed: SimpleQueue[list[Work] | None] = SimpleQueue()
-        self._is_stopping = False
         self._sweep_count = 0
         self._thread = threading.Thread(target=self._run, name=f"lmdb-writer {env.directory}", daemon=True)
         self._thread.start()
 
     def submit(self, act: Callable[[Writing], T], *, size: int = 1) -> asyncio.Future[T]:
         """Have `act` carried out inside a group; the future is done when the group is durable."""
-        self._env.check_open()
-        if self._is_stopping:
-            raise Unavailable(f"the store {self._env.directory} is closing", retry_after_ms=_RETRY_MS)
+        self._env.check_process()
         if not self._gathered:
             self._loop.call_soon(self._hand_over)
         future: asyncio.Future[T] = self._loop.create_future()
@@ -77,7 +74,6 @@ class GroupWriter:
 
     async def stop(self) -> None:
         """Carry out what was submitted, then end the thread."""
-        self._is_stopping = True
         self._hand_over()
         self._handed.put(None)
         await self._ended
