@@ -52,7 +52,7 @@ class ModelHost:
         self.answers: list[Event] = []
         self.reports: list[str] = []
         self._settings = settings
-        self._watch: Watch | None = None
+        self.watch: Watch | None = None
         self._seen = 0
 
     def start(self, now_ms: int) -> None:
@@ -64,7 +64,7 @@ class ModelHost:
     def kill(self) -> None:
         """The agent's process ends between two instructions."""
         self.machine = None
-        self._watch = None
+        self.watch = None
         self.asked.clear()
         self.answers.clear()
 
@@ -92,13 +92,13 @@ class ModelHost:
 
     def deliver(self, now_ms: int) -> bool:
         """Give the next change that the watch has; false where there is none."""
-        watch = self._watch
+        watch = self.watch
         if watch is None or self.is_cut_off:
             return False
         try:
             change = self._next_change(watch)
         except WatchCompacted:
-            self._watch = None
+            self.watch = None
             self.give(Compacted(watch), now_ms)
             return True
         if change is None:
@@ -127,7 +127,7 @@ class ModelHost:
             case Report():
                 self.reports.append(effect.what)
             case Watch():
-                self._watch, self._seen = effect, effect.after_revision
+                self.watch, self._seen = effect, effect.after_revision
             case _:
                 self.asked.append(effect)
 

@@ -16,7 +16,6 @@ from addrcast.core.agent.messages import (
     Compacted,
     Disturbed,
     Dumped,
-    DumpTable,
     Effect,
     Event,
     HostRead,
@@ -121,7 +120,7 @@ class AgentMachine:
         effects: list[Effect] = []
         match event:
             case Started():
-                effects = [DumpTable()]
+                self._programming.audit(now_ms)
             case Dumped():
                 effects = self._dumped(event, now_ms)
             case Disturbed():
@@ -160,9 +159,9 @@ class AgentMachine:
             missing = self._programming.dumped(event.table, now_ms)
             return [Report(f"{missing} entries were not in the table as they should be")] if missing else []
         if event.table is None:
-            self._programming.audit(now_ms + self.settings.confirm_after_ms)
+            self._programming.dumped(None, now_ms)
             return [Report("the kernel table cannot be read; nothing is done before it was")]
-        self._programming.found = {vni: dict(entries) for vni, entries in event.table.items()}
+        self._programming.start(event.table)
         self.term = 1
         self.phase = Phase.COUNTING
         return [ReadHost(self.term, self.host)]

@@ -47,6 +47,11 @@ class Programming:
         self._suspects: frozenset[TableKey | int] = frozenset()
         self.removals: dict[int, str] = {}
 
+    def start(self, table: Table) -> None:
+        """The table as the agent finds it."""
+        self._is_dumping = False
+        self.found = {vni: dict(entries) for vni, entries in table.items()}
+
     def touch(self, name: str) -> None:
         """An account may have something to program."""
         self._behind[name] = None
