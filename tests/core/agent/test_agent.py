@@ -7,7 +7,9 @@ import pytest
 from addrcast.core.agent.machine import Phase
 from addrcast.core.agent.messages import (
     Away,
+    Changed,
     Commit,
+    Compacted,
     Disturbed,
     DumpTable,
     ListSubscriptions,
@@ -194,6 +196,17 @@ def test_a_host_key_that_changed_before_it_rejoined_is_read_again() -> None:
     world.cluster.put(host_key("h1"), Host(state=HostState.LOST, incarnation=5, blocks=()))
     world.settle()
     assert world.cluster.ledger().host("h1").required.incarnation == 6
+    assert world.is_in(Phase.UP)
+
+
+def test_the_event_of_an_own_write_may_come_before_its_answer() -> None:
+    world = OneHost(is_started=False)
+    world.host.start(world.cluster.now_ms)
+    world.until(Commit, Purpose.TURN_UP)
+    world.host.carry_out()
+    world.host.deliver(world.cluster.now_ms)
+    assert world.is_in(Phase.UP)
+    world.settle()
     assert world.is_in(Phase.UP)
 
 
@@ -715,6 +728,94 @@ def test_a_watch_that_broke_off_goes_on_where_it_was() -> None:
     last = world.host.watch
     world.pass_ms(1_000)
     assert world.host.watch == last
+
+
+def test_changes_of_a_watch_that_was_replaced_are_dropped() -> None:
+    world = OneHost()
+    old = world.host.watch
+    assert old is not None
+    world.cluster.add_account("b", vni=8)
+    world.cluster.subscribe("h1", "b")
+    world.settle()
+    world.cluster.reserve("a", "h1")
+    (change,) = world.cluster.store.changes(
+        ["network_address."], after_revision=0, up_to=world.cluster.store.revision
+    )
+    world.host.give(Changed(old, change), world.cluster.now_ms)
+    world.host.give(Compacted(old), world.cluster.now_ms)
+    assert world.host.asked == []
+    world.settle()
+    assert len(world.entries()) == 1
+
+
+def test_a_snapshot_of_an_account_that_was_left_meanwhile_is_dropped() -> None:
+    world = OneHost()
+    world.cluster.add_account("b", vni=8)
+    world.cluster.subscribe("h1", "b")
+    world.until(ScanAccount)
+    world.write(subscription_key("h1", "b"), None)
+    world.host.deliver(world.cluster.now_ms)
+    world.settle()
+    assert world.host.machine is not None
+    assert list(world.host.machine.accounts) == ["a"]
+    assert world.host.table.dump() == {7: {}}
+
+
+def test_a_change_that_comes_before_the_snapshot_waits_for_it() -> None:
+    world = OneHost()
+    world.pass_ms(2_000)
+    world.cluster.add_account("b", vni=8)
+    world.cluster.subscribe("h1", "b")
+    world.until(ScanAccount)
+    world.cluster.reserve("b", "h1")
+    world.host.deliver(world.cluster.now_ms)
+    assert world.host.machine is not None
+    assert world.host.machine.deadline_ms(world.cluster.now_ms) == world.cluster.now_ms + 59_000
+    world.settle()
+    assert world.entries() == [(8, "10.0.0.0", "172.16.1.0")]
+
+
+def test_an_audit_leaves_out_what_is_being_removed() -> None:
+    world = OneHost()
+    world.cluster.reserve("a", "h1")
+    world.settle()
+    world.cluster.leave("h1", "a")
+    world.host.deliver(world.cluster.now_ms)
+    world.host.give(Disturbed("a link went down"), world.cluster.now_ms)
+    assert [type(effect) for effect in world.host.asked] == [Program, DumpTable]
+    world.host.carry_out(1)
+    world.host.answer(world.cluster.now_ms)
+    world.settle()
+    assert world.host.table.dump() == {}
+
+
+def test_a_network_that_changes_before_the_kernel_had_it_is_only_another_number() -> None:
+    world = OneHost(is_started=False)
+    world.cluster.reserve("a", "h1")
+    world.host.start(world.cluster.now_ms)
+    world.until(Program)
+    world.host.table.is_away = True
+    world.settle()
+    world.cluster.add_account("a", vni=9)
+    world.until(ScanAccount)
+    world.host.tick(world.cluster.now_ms)
+    world.settle()
+    world.host.table.is_away = False
+    world.pass_ms(1_000)
+    assert world.host.table.dump() == {9: {"10.0.0.0": "172.16.1.0"}}
+
+
+def test_acknowledgements_of_what_was_left_meanwhile_are_forgotten() -> None:
+    world = OneHost()
+    world.cluster.create("a", "i1", "h1")
+    world.until(Commit, Purpose.ACKNOWLEDGE)
+    world.write(subscription_key("h1", "a"), None)
+    world.host.deliver(world.cluster.now_ms)
+    world.settle()
+    world.write(acknowledgement_key("h1", "a"), None)
+    world.cluster.subscribe("h1", "a")
+    world.settle()
+    assert world.acknowledged() is not None
 
 
 def test_the_next_deadline_is_known() -> None:

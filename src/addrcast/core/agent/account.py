@@ -17,14 +17,14 @@ class ServedAccount:
 
     `vni` is None until its declaration was seen. `scan` numbers the snapshot that is waited for. `is_ensured` is
     whether the kernel has what the entries hang on. `unreadable` are records that a newer version wrote, by the
-    revision at which they were met. `is_urgent` is whether somebody waits for the next acknowledgement.
+    revision at which they were met. `awaited` are revisions that somebody waits to see acknowledged, ascending.
     """
 
     __slots__ = (
         "_settings",
+        "awaited",
         "is_ensured",
         "is_scanned",
-        "is_urgent",
         "mirror",
         "name",
         "scan",
@@ -49,7 +49,7 @@ class ServedAccount:
         self.scan = 0
         self.is_scanned = False
         self.is_ensured = False
-        self.is_urgent = True
+        self.awaited: list[int] = [UNKNOWN_REVISION]
 
     @property
     def is_leaving(self) -> bool:
@@ -72,7 +72,7 @@ class ServedAccount:
         """A snapshot is asked for, or will be (`scan` 0): until it comes, nothing can be said of the account."""
         self.scan = scan
         self.is_scanned = False
-        self.is_urgent = True
+        self.awaited = [UNKNOWN_REVISION]
         self.mirror.begin(epoch)
 
     def adopt(self, snapshot: Snapshot, *, present: dict[str, str] | None) -> None:
@@ -89,6 +89,12 @@ class ServedAccount:
         self.unreadable.pop(logical, None)
         if self.mirror.change(logical, record, revision):
             self.unapplied.mark(logical, revision)
+
+    def answers(self, revision: int) -> bool:
+        """Whether somebody waited for an acknowledgement of `revision` or an earlier one; then they do no more."""
+        still = [awaited for awaited in self.awaited if awaited > revision]
+        is_answer, self.awaited = len(still) < len(self.awaited), still
+        return is_answer
 
     def mark_all(self) -> None:
         """Every entry is yet to be programmed, since the virtual network is another."""

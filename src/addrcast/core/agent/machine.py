@@ -310,12 +310,14 @@ class AgentMachine:
 
     def _note(self, account: ServedAccount, now_ms: int) -> None:
         """Acknowledge what the account has come to."""
-        if account.is_leaving or self._serving.accounts.get(account.name) is not account:
-            return
         revision = account.applied_revision(self._cursor)
-        if revision is not None:
-            self._acknowledgements.applied(account.name, revision, now_ms, is_urgent=account.is_urgent)
-            account.is_urgent = account.is_urgent and bool(account.unapplied)
+        if revision is not None and self._speaks_for(account.name):
+            is_urgent = account.answers(revision)
+            self._acknowledgements.applied(account.name, revision, now_ms, is_urgent=is_urgent)
+
+    def _speaks_for(self, name: str) -> bool:
+        account = self._serving.accounts.get(name)
+        return account is not None and not account.is_leaving
 
     def _committed(self, event: Committed, now_ms: int) -> list[Effect]:
         cause, result = event.cause, event.results[0]
@@ -330,6 +332,8 @@ class AgentMachine:
             case Purpose.ACKNOWLEDGE:
                 self._is_acknowledging = False
                 for (name, revision), each in zip(cause.accounts, event.results, strict=True):
+                    if not self._speaks_for(name):
+                        continue
                     if each.is_success:
                         self._acknowledgements.written(name, revision)
                     else:  # H or E has moved: the watch is about to say how
@@ -337,7 +341,7 @@ class AgentMachine:
             case Purpose.TURN_UP | Purpose.UNSUBSCRIBE:
                 if not result.is_success:
                     self._requests.later(cause, retry_ms)
-                elif cause.purpose is Purpose.TURN_UP and self._key.required.state is HostState.REJOINING:
+                elif cause.purpose is Purpose.TURN_UP and result.revision > self._key.revision:
                     self._key = host_up(self._epoch, self._key).entries_at(result.revision)[0]
         return []
 
@@ -345,7 +349,7 @@ class AgentMachine:
         due_ms = self._requests.failed(now_ms)
         if isinstance(cause, Commit) and cause.purpose is Purpose.ACKNOWLEDGE:
             self._is_acknowledging = False
-            for name, revision in cause.accounts:
+            for name, revision in filter(lambda item: self._speaks_for(item[0]), cause.accounts):
                 self._acknowledgements.failed(name, revision, due_ms=due_ms)
                 self._acknowledgements.reassure(name, due_ms=now_ms + self.settings.reassure_after_ms)
         else:

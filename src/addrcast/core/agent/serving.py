@@ -63,9 +63,7 @@ class Serving:
 
     def drop(self, name: str) -> None:
         """An account is subscribed to no more."""
-        account = self.accounts.pop(name, None)
-        if account is not None:
-            self.clear(account)
+        self.clear(self.accounts.pop(name))
 
     def clear(self, account: ServedAccount) -> bool:
         """Take an account out of the kernel; true while something of it is there."""
@@ -105,7 +103,7 @@ class Serving:
             record.state is AddressState.COOLING
             or (record.state is AddressState.BOUND and record.placed_revision == 0)
         ):
-            account.is_urgent = True
+            account.awaited.append(event.mod_revision)
         self._programming.touch(account.name)
         return []
 
