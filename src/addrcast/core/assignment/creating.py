@@ -20,6 +20,7 @@ from addrcast.core.assignment.decision import (
 from addrcast.core.assignment.places import check_host, hosts_for
 from addrcast.core.assignment.scarcity import is_in_flight, relieve
 from addrcast.core.domain.errors import Exhausted, Invalid, Stale, Unavailable
+from addrcast.core.domain.keyspace import parts_of
 from addrcast.core.domain.record import Entry, EpochState, InstanceEntry, InstanceState, Record
 from addrcast.core.domain.transitions_create import Claim, create
 
@@ -124,6 +125,8 @@ class _Creation:
             raise Exhausted(f"quota of {request.account}", asked=len(request.wants), free=0, way_out=way_out)
         if is_in_flight(situation.candidates, lack, request.account):
             return Held()
+        if _is_of_no_moment(situation.candidates.ledger, lack, request.account):
+            return Look()
         return relieve(
             situation.candidates,
             lack,
@@ -132,6 +135,24 @@ class _Creation:
             mine=situation.mine,
             others=situation.others,
         )
+
+
+def _is_of_no_moment(ledger: Ledger, lack: Lack, account: str) -> bool:
+    """Whether the view of what is lacking was learnt in part, ahead of changes that may have brought an address.
+
+    An attempt may rest on such a view; nobody may be refused or robbed because of it.
+    """
+    for entry in ledger.ahead():
+        record = entry.value
+        if not isinstance(record, Record):
+            continue
+        if lack.of is LackOf.PHYSICAL:
+            bears_on_it = lack.host in ("", record.host)
+        else:
+            bears_on_it = record.pool in lack.pools and (record.is_shared or parts_of(entry.key).first == account)
+        if bears_on_it:
+            return True
+    return False
 
 
 def _missing_subscription(ledger: Ledger, account: str, host: str) -> Entry[Subscription] | None:

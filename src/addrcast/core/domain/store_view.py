@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from addrcast.core.domain import keyspace
@@ -44,6 +45,7 @@ class StoreView:
         self.revision = 0
         self._entries: dict[str, Entry[Any]] = {}
         self._removed: dict[str, int] = {}  # keys whose removal was seen ahead of the watch
+        self._learnt: deque[tuple[int, str]] = deque()  # keys whose value was, and when
         self._listed: dict[str, dict[str, Entry[Any]]] = {kind: {} for kind in _LISTED}
 
     @classmethod
@@ -63,6 +65,8 @@ class StoreView:
             self._decode(event.key, event.value, event.mod_revision, event.create_revision)
         self.revision = change.revision
         self._removed = {key: at for key, at in self._removed.items() if at > change.revision}
+        while self._learnt and self._learnt[0][0] <= change.revision:
+            self._learnt.popleft()
 
     def learn(self, entries: Iterable[Entry[Any]], revision: int) -> None:
         """Take in what stood at `revision`, ahead of the watch: own commits, or what a failed compare showed.
@@ -73,9 +77,17 @@ class StoreView:
             if entry.value is not None:
                 if entry.revision > max(self.revision, self._known(entry.key)):
                     self._put(entry.key, entry)
+                    self._learnt.append((entry.revision, entry.key))
             elif revision > max(self.revision, self._known(entry.key)):
                 self._put(entry.key, None)
                 self._removed[entry.key] = revision
+
+    def ahead(self) -> Iterator[Entry[Any]]:
+        """What was learnt ahead of the watch: with it, the view may be of no one moment of the store."""
+        for _, key in self._learnt:
+            entry = self._get(key)
+            if entry.revision > self.revision:
+                yield entry
 
     def items(self, kind: str) -> Iterator[tuple[str, Entry[Any]]]:
         """All entries of a kind with the rest of their key; looks at every key of the view."""
