@@ -6,6 +6,7 @@ import pytest
 from tests.core.assignment.world import DEADLINE, NOW, Replica, World, create, delete, outcomes, small_world
 
 from addrcast.core.assignment.answer import Created
+from addrcast.core.assignment.assigner import Pending
 from addrcast.core.assignment.request import Want
 from addrcast.core.domain.errors import Conflict, Exhausted, Invalid, Unavailable
 from addrcast.core.domain.record import EpochState, HostState
@@ -129,6 +130,39 @@ def test_without_an_asked_host_the_idle_address_worth_least_of_all_hosts_is_take
     assert names(world) == {"prime/10.0.0.0": "reserved", "beta/10.0.0.0": "cooling"}
 
 
+def test_what_is_left_of_an_account_that_is_gone_is_taken_back_first(world: World) -> None:
+    replica = Replica(world)
+    world.account("gone")
+    world.reserve("beta", "h2")
+    world.reserve("gone", "h2")
+    world.delete("account.gone")
+    assert replica.ask(create("acme", "i-1", "h2")) == [None]
+    assert world.states("gone") == {"10.0.0.0": "cooling"}
+
+
+def test_what_cools_of_an_account_that_is_gone_is_waited_for_without_knowing_how_long(world: World) -> None:
+    replica = Replica(world)
+    world.account("gone")
+    world.host("h2", "192.0.2.8/32")
+    logical = replica.create(create("gone", "i-1", "h2")).addresses[0].logical
+    replica.remove(delete("gone", "i-1"))
+    world.cool("gone", logical)
+    world.delete("account.gone")
+    assert replica.ask(create("acme", "i-1", "h2")) == [None]
+    (reply,) = replica.assigner.expire(DEADLINE)
+    assert isinstance(reply.answer, Unavailable)
+    assert reply.answer.retry_after_ms == 1_000
+
+
+def test_what_cools_elsewhere_or_for_others_is_not_waited_for(world: World) -> None:
+    world.pool("p", "10.0.0.0/32")
+    world.cool("beta", world.reserve("beta", "h1"))
+    replica = Replica(world)
+    wants = [Want(pool="p")]
+    replica.create(create("acme", "i-1", "h1", wants=wants))
+    assert isinstance(replica.refused(create("acme", "i-2", "h1", wants=wants)), Exhausted)
+
+
 def test_each_waiting_create_counts_on_an_address_of_its_own(world: World) -> None:
     for account in ("beta", "prime"):
         world.reserve(account, "h2")
@@ -237,6 +271,18 @@ def test_nothing_is_taken_back_while_a_look_would_show_a_free_address(world: Wor
     world.free_cooled()
     assert isinstance(replica.ask(create("prime", "i-1", "h2"))[0], Created)
     assert names(world) == {"beta/10.0.0.0": "reserved"}
+
+
+def test_nobody_is_refused_over_a_view_that_was_learnt_in_part_ahead_of_the_watch(world: World) -> None:
+    fill(world, "h2", 1)
+    world.reserve("acme", "h2")
+    replica = Replica(world)
+    Replica(world).remove(delete("other", "h2-0"))
+    replica.create(create("acme", "i-1", "h2"))
+    pending = Pending(create("acme", "i-2", "h2"), has_looked=True)
+    replica.assigner.submit(pending)
+    assert replica.run() == [], "the address that the other replica preserved meanwhile is taken back"
+    assert world.states("other") == {"10.0.0.0": "cooling"}
 
 
 class TestSharedPool:

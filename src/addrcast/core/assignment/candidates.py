@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from addrcast.core.domain.address import parse_address, parse_prefix
+from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.keyspace import physical_key, pool_address_key, record_key
 from addrcast.core.domain.record import AddressState, HostState
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 READY = (AddressState.RESERVED, AddressState.PRESERVED)
 
 _DRAW = 64
-_STOCKS_MAX = 10_000
+_RANK_LAST = 1 << 30
 
 _Place = tuple[str, AddressState, str | None, tuple[str, ...]]
 
@@ -70,14 +71,9 @@ class Candidates:
         if not queue:
             self._records.pop(place, None)
             return None
-        if len(self._records) >= _STOCKS_MAX:
-            self._records.clear()
-        stock = self._records[place] = deque(islice((one for one in queue if one.key not in self.taken), _DRAW))
-        while stock:
-            entry = stock.popleft()
-            if self.is_open(account, entry, pools):
-                return entry
-        return None
+        found = (entry for entry in queue if self.is_open(account, entry, pools))
+        stock = self._records[place] = deque(islice(found, _DRAW))
+        return stock.popleft() if stock else None
 
     def is_open(self, account: str, entry: Entry[Record], pools: Iterable[str]) -> bool:
         """Whether a record stands as it was drawn, is not taken, and lies where new use is allowed."""
@@ -87,8 +83,8 @@ class Candidates:
         if not self._ledger.stands(entry):
             return False
         pool = self._ledger.pools().get(record.pool)
-        if pool is None or not pool.required.draining:
-            return pool is not None
+        if pool is not None and not pool.required.draining:
+            return True
         return not self.is_draining(record.pool, entry.key[len(record_key(account, "")) :])
 
     def is_draining(self, pool: str, logical: str) -> bool:
@@ -120,12 +116,15 @@ class Candidates:
         return entry is not None and entry.required.state is HostState.UP
 
     def rank(self, account: str) -> int:
-        """The rank of an account's tier, 0 for the highest and for an account that is not declared."""
+        """The rank of an account's tier, 0 for the highest; what is not declared comes last."""
         self._check_declared()
         rank = self._ranks.get(account)
         if rank is None:
-            is_declared = account in self._ledger.accounts()
-            rank = self._ranks[account] = self._ledger.tier_of(account).rank if is_declared else 0
+            try:
+                rank = self._ledger.tier_of(account).rank
+            except Invalid:
+                rank = _RANK_LAST
+            self._ranks[account] = rank
         return rank
 
     def _next(self, source: tuple[str, str], begin: Callable[[], Iterator[str]]) -> str | None:
@@ -133,8 +132,6 @@ class Candidates:
         going = self._free.get(source)
         found = next(going, None) if going is not None else None
         if found is None:
-            if len(self._free) >= _STOCKS_MAX:
-                self._free.clear()
             # what was passed over since it was taken may be free again
             going = self._free[source] = begin()
             found = next(going, None)

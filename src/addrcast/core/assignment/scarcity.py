@@ -9,12 +9,12 @@ import msgspec
 
 from addrcast.core.assignment.candidates import READY, Candidates
 from addrcast.core.assignment.choice import Lack, LackOf
-from addrcast.core.domain.errors import Conflict, Exhausted
+from addrcast.core.domain.errors import Conflict, Exhausted, Invalid
 from addrcast.core.domain.keyspace import parts_of, physical_key, pool_address_key, record_key
 from addrcast.core.domain.record import AddressState, Entry, HostState, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from addrcast.core.domain.ledger import Ledger
     from addrcast.core.domain.record import PhysicalHold
@@ -67,7 +67,7 @@ def relieve(
 
 def is_in_flight(candidates: Candidates, lack: Lack, account: str) -> bool:
     """Whether attempts in flight hold what would serve: should they fail, it is there, so nobody is refused yet."""
-    if not candidates.taken:
+    if not candidates.taken or lack.of is LackOf.NAMED:
         return False
     ledger = candidates.ledger
     ready = (entry for state in READY for entry in ledger.in_state(account, state, host=lack.host or None))
@@ -128,7 +128,10 @@ def _ends_ms(ledger: Ledger, entry: Entry[Record] | Entry[PhysicalHold]) -> int:
         account = parts_of(entry.key).first
     else:
         account = value.account
-    return value.since_ms + ledger.tier_of(account).cooldown_ms
+    try:
+        return value.since_ms + ledger.tier_of(account).cooldown_ms
+    except Invalid:  # the account is gone, its last addresses still cool
+        return value.since_ms
 
 
 def _to_take_back(candidates: Candidates, lack: Lack) -> Entry[Record] | None:
@@ -140,7 +143,7 @@ def _to_take_back(candidates: Candidates, lack: Lack) -> Entry[Record] | None:
         queues = [ledger.idle_reservations(host=host) for host in _hosts(candidates, lack)]
     else:
         queues = [ledger.idle_reservations(pool=pool) for pool in lack.pools]
-    worth = _Worth(ledger)
+    worth = _worth(candidates)
     taken = candidates.taken
     for found in (queues, [_preserved(candidates, lack)]):
         firsts = [next((entry for entry in queue if entry.key not in taken), None) for queue in found]
@@ -161,7 +164,7 @@ def _preserved(candidates: Candidates, lack: Lack) -> Iterator[Entry[Record]]:
         for entry in ledger.in_state(account, AddressState.PRESERVED, host=host)
         if lack.of is LackOf.PHYSICAL or (entry.required.is_shared and entry.required.pool in lack.pools)
     ]
-    return iter(sorted(found, key=_Worth(ledger)))
+    return iter(sorted(found, key=_worth(candidates)))
 
 
 def _owned(candidates: Candidates, lack: Lack) -> Entry[Record] | None:
@@ -176,16 +179,6 @@ def _owned(candidates: Candidates, lack: Lack) -> Entry[Record] | None:
     return record
 
 
-class _Worth:
-    """Orders idle records: lowest tier first, then the one that changed longest ago."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._ranks: dict[str, int] = {}
-
-    def __call__(self, entry: Entry[Record]) -> tuple[int, int, str]:
-        account = parts_of(entry.key).first
-        rank = self._ranks.get(account)
-        if rank is None:
-            rank = self._ranks[account] = self._ledger.tier_of(account).rank
-        return (-rank, entry.revision, entry.key)
+def _worth(candidates: Candidates) -> Callable[[Entry[Record]], tuple[int, int, str]]:
+    """The order in which idle records go: lowest tier first, then the one that changed longest ago."""
+    return lambda entry: (-candidates.rank(parts_of(entry.key).first), entry.revision, entry.key)
