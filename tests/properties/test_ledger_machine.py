@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from addrcast.core.domain import keyspace
 from addrcast.core.domain.codec import decode, encode
@@ -51,6 +51,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.items: dict[str, KeyValue] = {}
         self.waiting: list[Change] = []
         self.ledger = Ledger()
+        self.is_prompt = False
 
     def write(self, values: dict[str, Value | None]) -> None:
         self.revision += 1
@@ -64,9 +65,12 @@ class LedgerMachine(RuleBasedStateMachine):
             elif before is not None:
                 events.append(Event(key, None, 0, self.revision))
         self.waiting.append(Change(self.revision, tuple(events)))
+        if self.is_prompt:
+            self.watch(1)
 
-    @initialize(span=SPANS)
-    def declare(self, span: tuple[str, ...]) -> None:
+    @initialize(span=SPANS, is_prompt=st.booleans())
+    def declare(self, span: tuple[str, ...], is_prompt: bool) -> None:
+        self.is_prompt = is_prompt
         self.write(
             {
                 "pool.own": Pool(kind=PoolKind.LOGICAL, prefixes=span),
@@ -156,15 +160,17 @@ class LedgerMachine(RuleBasedStateMachine):
         if key is not None:
             self.write({key: None})
 
+    @precondition(lambda self: self.waiting)
     @rule(count=st.one_of(st.integers(1, 5), st.just(1000)))
     def watch(self, count: int) -> None:
         for change in self.waiting[:count]:
             self.ledger.apply(change)
         del self.waiting[:count]
 
+    @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def learn_ahead(self, data: st.DataObject) -> None:
-        for change in data.draw(st.lists(st.sampled_from(self.waiting), max_size=3)) if self.waiting else []:
+        for change in data.draw(st.lists(st.sampled_from(self.waiting), min_size=1, max_size=3)):
             entries = [
                 Entry(event.key, decode(event.key, event.value), event.mod_revision, event.create_revision)
                 if event.value is not None
