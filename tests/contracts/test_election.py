@@ -7,15 +7,21 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.contracts.stores import HandClock
 from tests.contracts.words import change, commit, delete, get, keys, put
 
+from addrcast.core.domain.errors import OutcomeUnknown
 from addrcast.core.domain.keyspace import election_key
-from addrcast.core.domain.transaction import Put
+from addrcast.core.domain.transaction import Compare, Put
 from addrcast.runtime.election import leadership
+from addrcast.simulation.store import MemoryStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.contracts.stores import Opened, StoreKind
 
+    from addrcast.core.domain.transaction import Result, Transaction
     from addrcast.ports.store import Store
     from addrcast.runtime.election import Leadership
 
@@ -143,3 +149,39 @@ async def test_closing_the_store_is_noticed_as_a_lost_term(opened: Opened, kind:
     async with asyncio.timeout(30), leadership(opened.store, "controller", candidate="a", ttl_ms=300) as term:
         await opened.store.close()
         await term.lost()
+
+
+class LossyStore(MemoryStore):
+    """A memory store that carries out the first claim and loses the reply, or first lets the lease end."""
+
+    def __init__(self, clock: HandClock, *, ends_lease: bool) -> None:
+        super().__init__(clock)
+        self.claims = 0
+        self._clock = clock
+        self._ends_lease = ends_lease
+
+    async def commit(self, transactions: Sequence[Transaction]) -> list[Result]:
+        self.claims += 1
+        if self.claims > 1:
+            return await super().commit(transactions)
+        if self._ends_lease:
+            self._clock.ms += 10_000
+            return await super().commit(transactions)
+        await super().commit(transactions)
+        raise OutcomeUnknown("the reply was lost", retry_after_ms=1)
+
+
+async def test_a_claim_whose_reply_was_lost_is_known_by_its_lease() -> None:
+    store = LossyStore(HandClock(), ends_lease=False)
+    async with leadership(store, "controller", candidate="a") as term:
+        holder = await get(store, KEY)
+        assert holder is not None
+        assert term.fence == Compare(KEY, holder.mod_revision)
+        assert (holder.mod_revision, store.claims) == (1, 2)
+
+
+async def test_a_candidate_whose_lease_ended_before_its_claim_tries_again() -> None:
+    store = LossyStore(HandClock(), ends_lease=True)
+    async with leadership(store, "controller", candidate="a") as term:
+        assert not term.is_lost
+        assert store.claims == 2

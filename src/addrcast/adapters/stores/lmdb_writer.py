@@ -93,7 +93,7 @@ class GroupWriter:
             is_stopping |= self._take(waiting)
             group = _next_group(waiting)
             if group:
-                answers = self._carry_out(group)
+                answers = self._carry_out([work.act for work in group])
                 self._loop.call_soon_threadsafe(_deliver, group, answers)
         self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
@@ -110,47 +110,52 @@ class GroupWriter:
             return False
         return True
 
-    def _carry_out(self, group: list[Work]) -> list[Any]:
-        while True:
-            try:
-                return self._attempt(group)
-            except lmdb.MapFullError:
+    def _carry_out(self, acts: list[Callable[[Writing], Any]]) -> list[Any]:
+        """The answers, or what is to be raised instead of each."""
+        try:
+            while (answers := self._attempt(acts)) is None:
                 self._env.grow()
-            except (lmdb.Error, OSError) as error:
-                return [Unavailable(f"LMDB: {error}", retry_after_ms=_RETRY_MS) for _ in group]
-            except Exception as bug:
-                return [bug] * len(group)
+        except (lmdb.Error, OSError) as error:
+            return [Unavailable(f"LMDB: {error}", retry_after_ms=_RETRY_MS) for _ in acts]
+        except Exception as bug:  # the callers raise it; the thread goes on
+            return [bug] * len(acts)
+        return answers
 
-    def _attempt(self, group: list[Work]) -> list[Any]:
-        with self._env.writing() as txn:
-            writing = Writing(txn, self._env.tables, now_ms=self._settings.now_ms())
-            writing.expire()
-            answers = [_answer_of(work, writing) for work in group]
-            if not writing.has_changes:
-                return answers
-            writing.flush(keep_revisions=self._settings.keep_revisions)
-            try:
+    def _attempt(self, acts: list[Callable[[Writing], Any]]) -> list[Any] | None:
+        """Carry out all in one transaction; None where the map was too small for it, and nothing happened."""
+        is_committing = False
+        try:
+            with self._env.writing() as txn:
+                writing = Writing(txn, self._env.tables, now_ms=self._settings.now_ms())
+                writing.expire()
+                answers = [_answer_of(act, writing) for act in acts]
+                if not writing.has_changes:
+                    return answers
+                writing.flush(keep_revisions=self._settings.keep_revisions)
+                is_committing = True
                 txn.commit()
-            except lmdb.MapFullError:
+        except lmdb.MapFullError:
+            return None
+        except lmdb.Error as error:
+            if not is_committing:
                 raise
-            except lmdb.Error as error:
-                return [OutcomeUnknown(f"LMDB: {error}", retry_after_ms=_RETRY_MS) for _ in group]
+            return [OutcomeUnknown(f"LMDB: {error}", retry_after_ms=_RETRY_MS) for _ in acts]
         self._on_commit()
         return answers
 
     def _sweep(self) -> None:
         """While nobody calls: end leases that are due, and let the forgotten part of the log leave the disk."""
         self._sweep_count += 1
-        if self._sweep_count % _SWEEPS_PER_READER_CHECK == 0:
-            self._env.forget_dead_readers()
         try:
+            if self._sweep_count % _SWEEPS_PER_READER_CHECK == 0:
+                self._env.forget_dead_readers()
             with self._env.reading() as txn:
                 has_backlog = is_trim_due(txn, self._env.tables)
                 first = first_deadline(txn, self._env.tables)
-        except lmdb.MapResizedError:  # writing follows the growth
-            has_backlog, first = False, (0, 0)
+        except lmdb.Error:  # most likely the map has grown, which writing follows
+            has_backlog, first = True, None
         if has_backlog or (first is not None and first[0] <= self._settings.now_ms()):
-            self._carry_out([Work(_trim, 1, self._ended)])
+            self._carry_out([_trim])
 
 
 def _trim(writing: Writing) -> None:
@@ -166,9 +171,9 @@ def _next_group(waiting: deque[Work]) -> list[Work]:
     return group
 
 
-def _answer_of(work: Work, writing: Writing) -> Any:
+def _answer_of(act: Callable[[Writing], Any], writing: Writing) -> Any:
     try:
-        return work.act(writing)
+        return act(writing)
     except AddrcastError as error:
         return error
 
