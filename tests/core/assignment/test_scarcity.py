@@ -8,7 +8,7 @@ from tests.core.assignment.world import DEADLINE, NOW, Replica, World, create, d
 from addrcast.core.assignment.answer import Created
 from addrcast.core.assignment.assigner import Pending
 from addrcast.core.assignment.request import Want
-from addrcast.core.domain.errors import Conflict, Exhausted, Invalid, Unavailable
+from addrcast.core.domain.errors import Conflict, Exhausted, Invalid, Stale, Unavailable
 from addrcast.core.domain.record import EpochState, HostState
 from addrcast.core.domain.resource import PoolKind
 
@@ -283,6 +283,23 @@ def test_nobody_is_refused_over_a_view_that_was_learnt_in_part_ahead_of_the_watc
     replica.assigner.submit(pending)
     assert replica.run() == [], "the address that the other replica preserved meanwhile is taken back"
     assert world.states("other") == {"10.0.0.0": "cooling"}
+
+
+def test_nobody_is_refused_while_an_idle_address_of_another_account_is_in_flight(world: World) -> None:
+    world.reserve("beta", "h2")
+    fill(world, "h2", 1)
+    replica = Replica(world)
+    replica.submit(create("beta", "i-1", "h2"))
+    (child,), _ = replica.begin()
+    (waiting,) = replica.submit(create("acme", "i-1", "h2"))
+    assert replica.run() == []
+    Replica(world).remove(delete("beta", "i-1"))
+    (beta,) = [*replica.assigner.settle([child], replica.commit([child])), *replica.run()]
+    assert isinstance(beta.answer, Stale), "the delete overtook the create"
+    replica.sync()
+    assert replica.run() == []
+    assert names(world) == {"beta/10.0.0.0": "cooling"}
+    assert waiting.expecting
 
 
 class TestSharedPool:

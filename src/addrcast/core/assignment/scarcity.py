@@ -56,10 +56,10 @@ def relieve(
     counted_on = [key for key in coming if key in mine] or [key for key in coming if key not in others][:1]
     if counted_on:
         return Wait(lack, frozenset(counted_on), retry_ms)
-    idle = _to_take_back(candidates, lack)
+    idle = _to_take_back(candidates, lack, taken=candidates.taken)
     if idle is not None:
         return Wait(lack, frozenset([idle.key]), retry_ms, idle)
-    if coming or _returns(ledger, lack):
+    if coming or _returns(ledger, lack) or _to_take_back(candidates, lack, taken=()) is not None:
         return Wait(lack, frozenset(), retry_ms)
     way_out = "grow the pool or the host's blocks, or delete instances"
     raise Exhausted(str(lack).removeprefix("pool "), asked=1, free=0, way_out=way_out)
@@ -134,7 +134,7 @@ def _ends_ms(ledger: Ledger, entry: Entry[Record] | Entry[PhysicalHold]) -> int:
         return value.since_ms
 
 
-def _to_take_back(candidates: Candidates, lack: Lack) -> Entry[Record] | None:
+def _to_take_back(candidates: Candidates, lack: Lack, *, taken: Collection[str]) -> Entry[Record] | None:
     """The idle record worth least of those that would serve: a reserved one, then a preserved one."""
     if lack.of is LackOf.NAMED:
         return _owned(candidates, lack)
@@ -144,7 +144,6 @@ def _to_take_back(candidates: Candidates, lack: Lack) -> Entry[Record] | None:
     else:
         queues = [ledger.idle_reservations(pool=pool) for pool in lack.pools]
     worth = _worth(candidates)
-    taken = candidates.taken
     for found in (queues, [_preserved(candidates, lack)]):
         firsts = [next((entry for entry in queue if entry.key not in taken), None) for queue in found]
         least = min([entry for entry in firsts if entry is not None], key=worth, default=None)
