@@ -338,11 +338,10 @@ class AgentMachine:
                         self._acknowledgements.written(name, revision)
                     else:  # H or E has moved: the watch is about to say how
                         self._acknowledgements.failed(name, revision, due_ms=retry_ms)
-            case Purpose.TURN_UP | Purpose.UNSUBSCRIBE:
-                if not result.is_success:
-                    self._requests.later(cause, retry_ms)
-                elif cause.purpose is Purpose.TURN_UP and result.revision > self._key.revision:
-                    self._key = host_up(self._epoch, self._key).entries_at(result.revision)[0]
+            case _ if not result.is_success:
+                self._requests.later(cause, retry_ms)
+            case Purpose.TURN_UP if result.revision > self._key.revision:
+                self._key = host_up(self._epoch, self._key).entries_at(result.revision)[0]
         return []
 
     def _away(self, cause: Request, now_ms: int) -> list[Effect]:

@@ -17,12 +17,10 @@ from addrcast.core.controller.messages import (
     Duty,
     Effect,
     Event,
-    LedgerChanged,
     PlanFailed,
     PlanMade,
     Report,
     RequestPlan,
-    Tick,
 )
 from addrcast.core.controller.reserving import PlanInProgress
 from addrcast.core.controller.settings import ControllerSettings
@@ -55,6 +53,7 @@ class ControllerMachine:
         self._busy: set[Duty] = set()
         self._lost_at: dict[str, int] = {}
         self._plan: PlanInProgress | None = None
+        self._plan_revision = 0
         self._number = 0
         self._is_planning = False
         self._flagged = 0
@@ -91,8 +90,6 @@ class ControllerMachine:
             case CoolingOverridden():
                 self.overridden |= event.keys
                 self._sweep_ms = now_ms
-            case LedgerChanged() | Tick() | PlanMade() | PlanFailed():
-                pass
         return effects
 
     def _committed(self, event: Committed) -> None:
@@ -102,8 +99,8 @@ class ControllerMachine:
             key = _key(draft)
             if not result.is_success:
                 self._lost_at[key] = result.revision
-                if duty is Duty.PLAN and self._plan is not None:
-                    self._plan.lost(result.revision)
+                if duty is Duty.PLAN:
+                    self._plan_revision = max(self._plan_revision, result.revision)
             elif duty in (Duty.COOLING, Duty.TOMBSTONES):
                 self.stamps.forget(key)
                 self.overridden -= {key}
@@ -152,7 +149,8 @@ class ControllerMachine:
             self._is_planning = True
             self._number += 1
             yield RequestPlan(self._number)
-        if self._plan is None or Duty.PLAN in self._busy:
+        # a step that lost its compare would lose it again on the same ledger
+        if self._plan is None or Duty.PLAN in self._busy or ledger.revision < self._plan_revision:
             return
         try:
             drafts = self._plan.next(ledger, fence=self._fence, batch_max=self.settings.batch_max, now_ms=now_ms)

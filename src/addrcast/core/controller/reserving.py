@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from addrcast.core.controller.giving_back import give_back
-from addrcast.core.domain.record import AddressState, Entry
+from addrcast.core.domain.record import Entry
 from addrcast.core.domain.transitions import Draft, FreeAddress, reserve
 from addrcast.core.domain.transitions_host import subscribe
 from addrcast.core.reservation.batch import batch_of
@@ -19,33 +19,23 @@ if TYPE_CHECKING:
     from addrcast.core.domain.record import Subscription
     from addrcast.core.domain.transaction import Compare
 
-_IDLE = (AddressState.RESERVED, AddressState.PRESERVED)
-
 
 class PlanInProgress:
-    """A plan and how far it has been carried out.
+    """A plan and how far it has been carried out."""
 
-    No batch is cut before the ledger has come to where the last one lost a compare: it would lose it again.
-    """
-
-    __slots__ = ("_made", "_position", "_resume_revision")
+    __slots__ = ("_made", "_position")
 
     def __init__(self, made: PlanMade) -> None:
         self._made = made
         self._position: int | None = 0
-        self._resume_revision = 0
-
-    def lost(self, revision: int) -> None:
-        """A step lost its compare at that revision."""
-        self._resume_revision = max(self._resume_revision, revision)
 
     def next(self, ledger: Ledger, *, fence: Compare, batch_max: int, now_ms: int) -> tuple[Draft, ...]:
-        """The next transactions; none while the ledger lags, and once the plan is done.
+        """The next transactions; none once the plan is done.
 
         Raises: Stale once the plan has expired.
         """
         drafts: list[Draft] = []
-        while not drafts and self._position is not None and ledger.revision >= self._resume_revision:
+        while not drafts and self._position is not None:
             batch = batch_of(
                 self._made.plan,
                 ledger,
@@ -59,11 +49,6 @@ class PlanInProgress:
             drafts = list(_drafts(ledger, batch.steps, fence=fence, now_ms=now_ms))
         return tuple(drafts)
 
-    @property
-    def is_done(self) -> bool:
-        """No step is left."""
-        return self._position is None
-
 
 def _drafts(
     ledger: Ledger, steps: tuple[ReserveStep | GiveBackStep, ...], *, fence: Compare, now_ms: int
@@ -72,8 +57,7 @@ def _drafts(
     for step in steps:
         record = ledger.record(step.account, step.logical)
         if isinstance(step, GiveBackStep):
-            if record.value is not None and record.value.state in _IDLE:
-                yield give_back(ledger, record, fence=fence, now_ms=now_ms)
+            yield give_back(ledger, record, fence=fence, now_ms=now_ms)
             continue
         # the host mirrors the account before anything is bound there, so that a bind is ready at once
         subscription: Entry[Subscription] = ledger.subscription(step.host, step.account)
