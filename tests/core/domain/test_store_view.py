@@ -96,6 +96,27 @@ def test_a_replay_of_old_changes_says_nothing_new(writes: list[tuple[str, bool]]
     assert holds(view) == before
 
 
+def test_what_is_ahead_of_the_watch_is_known_until_the_watch_is_there() -> None:
+    first, second = history_of([(PHYSICALS[0], False), (PHYSICALS[1], False)])
+    view = StoreView()
+    view.learn([*seen(first), *seen(second), *seen(second)], 2)
+    assert [entry.revision for entry in view.ahead()] == [1, 2]
+    view.apply(Change(1, (first,)))
+    assert [entry.key for entry in view.ahead()] == [second.key]
+    view.learn([Entry(second.key)], 3)
+    assert list(view.ahead()) == []
+
+
+def test_an_entry_stands_until_its_key_changes() -> None:
+    first, second = history_of([(PHYSICALS[0], False), (PHYSICALS[0], False)])
+    view = StoreView()
+    view.apply(Change(1, (first,)))
+    handed_out = view.physical(PHYSICALS[0])
+    assert view.stands(handed_out)
+    view.apply(Change(2, (second,)))
+    assert not view.stands(handed_out)
+
+
 def test_a_snapshot_holds_what_its_keys_hold(keys: Keys) -> None:
     key = keys.record("a", "10.0.0.1", AddressState.BOUND, physical="100.64.0.1", instance="i-1")
     view = StoreView.from_items(keys.items.values(), keys.revision)

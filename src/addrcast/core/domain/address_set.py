@@ -153,7 +153,7 @@ class AddressSet:
             self._bitmaps[chunk] = after
             if not was_partial:
                 insort(self._order, chunk)
-        elif was_partial:
+        else:  # no single change leads from empty to full or back
             del self._bitmaps[chunk]
             del self._order[bisect_left(self._order, chunk)]
         if before == _FULL:
