@@ -81,6 +81,7 @@ def plan_input(
         pools=pools,
         draws=np.array(draws or [[NO_POOL]] * size, dtype=np.int32).reshape(size, len(draws[0]) if draws else 1),
         unwanted_rounds=column("unwanted_rounds", 0),
+        approved=column("approved", 0),
         revision=7,
         now_ms=1_000,
         settings=settings,

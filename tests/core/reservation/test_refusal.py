@@ -37,6 +37,26 @@ def test_a_plan_that_takes_too_much_of_a_pool_is_refused_for_that_pool() -> None
     assert plan.allowed_delta().tolist() == [0, 90, -20]
 
 
+def test_what_was_approved_before_and_is_still_being_reserved_is_no_news() -> None:
+    pools = pool_columns({"name": "small", "free": 180, "reserved": 20})
+
+    def refused(approved: int) -> list[str]:
+        given = plan_input(
+            [MUCH, MUCH], pools=pools, draws=[[0]] * 2, reserved=[20, 0], approved=[approved, 0], settings=LIMITED
+        )
+        return [str(refusal) for refusal in plan_for(given).refusals]
+
+    assert refused(80) == []
+    assert "takes from pool small 101 addresses at once" in refused(79)[0]
+
+
+def test_only_those_who_take_more_than_was_approved_are_withheld() -> None:
+    pools = pool_columns({"name": "small", "free": 150})
+    plan = plan_for(plan_input([[30.0] * 3, MUCH], pools=pools, draws=[[0]] * 2, approved=[30, 0],
+                               settings=LIMITED))  # fmt: skip
+    assert plan.allowed_delta().tolist() == [30, 0]
+
+
 def test_a_limit_on_what_is_not_there_yet_is_said_in_words() -> None:
     settings = PlanSettings(grow_share_max=0.0, small_change=0)
     pools = pool_columns({"name": "p", "cooling": 5, "total": 0})

@@ -10,7 +10,7 @@ from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.record import AddressState
 from addrcast.core.domain.resource import DEFAULT_TIERS
 from addrcast.core.reservation.batch import batch_of
-from addrcast.core.reservation.plan import plan_for
+from addrcast.core.reservation.plan import Plan, plan_for
 from addrcast.core.reservation.plan_input import NO_POOL, UNLIMITED, PlanInput
 from addrcast.core.reservation.policy import Fault, ServedNeed
 from addrcast.core.reservation.supply import Round, plan_input_of
@@ -135,6 +135,24 @@ def test_unwanted_rounds_go_on_from_the_plan_before(cluster: Cluster) -> None:
         plan = plan_for(given)
         seen.append((plan.unwanted_rounds.tolist(), plan.delta.tolist()))
     assert seen == [([1], [0]), ([2], [0]), ([3], [-1])]
+
+
+def test_the_first_plan_from_nothing_is_never_refused_nor_are_its_leftovers(cluster: Cluster) -> None:
+    names = tuple(f"w{index:02d}" for index in range(40))
+    for name in names:
+        cluster.add_account(name, "wide", tier="premium")
+    served = ServedNeed(np.full((40, 2), 4, dtype=np.float32), np.zeros(40, dtype=np.uint8))
+
+    def planned(previous: Plan | None) -> Plan:
+        return plan_for(plan_input_of(cluster.ledger, names, LEVELS, served, Round(cluster.now_ms, 0, previous)))
+
+    plan = planned(None)
+    batch = batch_of(plan, cluster.ledger, recent_creates={}, now_ms=cluster.now_ms, batch_max=1)
+    assert int(plan.allowed_delta().sum()) > 64, "more than half of the blocks"
+    cluster.carry_out(batch.steps)
+    assert planned(plan).refusals == ()
+    # with something reserved and no plan before, nobody can tell a first plan from one that grew out of hand
+    assert [refusal.limit for refusal in planned(None).refusals] == ["grow_share_max"]
 
 
 def test_a_store_without_pools_has_a_plan_of_nothing() -> None:

@@ -29,8 +29,8 @@ class PlanSettings:
 
     A surplus of at most `dead_band` addresses, or of `dead_band_share` of what is reserved, is kept until it has
     been unwanted for `unwanted_rounds_max` rounds. A plan that gives back more than `shrink_share_max` of all
-    reservations, or takes more than `grow_share_max` of a pool at once, is refused in that direction; changes of
-    at most `small_change` addresses never are. The plan expires `ttl_ms` after it was made.
+    reservations, or takes more than `grow_share_max` of a pool beyond what plans before were let take, is refused
+    in that direction; changes of at most `small_change` addresses never are. The plan expires `ttl_ms` after it was made.
     """
 
     dead_band: int = 1
@@ -81,8 +81,8 @@ class PlanInput:
     (usable in the window), `reserved`, `bound`, `quota` (of bound + reserved + preserved) and `room` (how many
     may lie reserved in the account's own ranges under its preferences; 0 while it drains) are int32 `(N,)`;
     UNLIMITED is no bound. `draws` is int32 `(N, D)`: one reservation takes one address of each of these pools,
-    NO_POOL is none. `unwanted_rounds` `(N,)` comes from the plan before. `revision` is the store's at which the
-    counts were read.
+    NO_POOL is none. `unwanted_rounds` and `approved`, what each account was let reserve, both int32 `(N,)`, come
+    from the plan before. `revision` is the store's at which the counts were read.
     """
 
     accounts: tuple[str, ...]
@@ -99,6 +99,7 @@ class PlanInput:
     pools: PoolColumns
     draws: NDArray[np.int32]
     unwanted_rounds: NDArray[np.int32]
+    approved: NDArray[np.int32]
     revision: int
     now_ms: int
     settings: PlanSettings = field(default_factory=PlanSettings)
@@ -121,7 +122,7 @@ class PlanInput:
     def _check_shapes(self) -> None:
         size = (len(self.accounts),)
         for name in (
-            "fault", "tier", "preserved", "reserved", "bound", "quota", "room", "unwanted_rounds"
+            "fault", "tier", "preserved", "reserved", "bound", "quota", "room", "unwanted_rounds", "approved"
         ):  # fmt: skip
             shape = getattr(self, name).shape
             if shape != size:

@@ -56,10 +56,12 @@ def _shrink(given: PlanInput, delta: NDArray[np.int32]) -> Iterator[tuple[Refusa
 
 def _growth(given: PlanInput, delta: NDArray[np.int32]) -> Iterator[tuple[Refusal, NDArray[np.bool_]]]:
     settings, pools = given.settings, given.pools
-    grown = given.draw_sums(np.maximum(delta, 0))
+    # what was approved before and is still being reserved is no news
+    news = np.maximum(given.reserved + delta - np.maximum(given.reserved, given.approved), 0)
+    grown = given.draw_sums(news)
     allowed = np.maximum(settings.small_change, settings.grow_share_max * pools.total)
     for pool in np.flatnonzero(grown > allowed).tolist():
         drawing = (given.draws == pool).any(axis=1)
         what = f"takes from pool {pools.names[pool]}"
         refusal = Refusal("grow_share_max", what, int(grown[pool]), int(pools.total[pool]), settings.grow_share_max)
-        yield refusal, drawing & (delta > 0)
+        yield refusal, drawing & (news > 0)

@@ -66,10 +66,10 @@ def plan_input_of(
     names = [accounts[row] for row in declared]
     reader = _Reader(ledger, round_)
     rows = [reader.supply_of(name) for name in names]
-    before = round_.previous
-    rounds: dict[str, int] = {}
-    if before is not None:
-        rounds = dict(zip(before.given.accounts, before.unwanted_rounds.tolist(), strict=True))
+    # to a store in which nothing was ever reserved, the first plan is as large as it is
+    is_first = round_.previous is None and not any(row.reserved for row in rows)
+    memory = {} if round_.previous is None else _memory_of(round_.previous)
+    kept = [memory.get(name, (0, UNLIMITED if is_first else 0)) for name in names]
 
     def column(values: Iterable[int]) -> NDArray[np.int32]:
         return np.fromiter(values, dtype=np.int32, count=len(rows))
@@ -88,11 +88,19 @@ def plan_input_of(
         room=column(row.room for row in rows),
         pools=reader.pools,
         draws=np.array([row.draws for row in rows], dtype=np.int32).reshape(len(rows), 2 * len(Family)),
-        unwanted_rounds=column(rounds.get(name, 0) for name in names),
+        unwanted_rounds=column(unwanted_rounds for unwanted_rounds, _ in kept),
+        approved=column(approved for _, approved in kept),
         revision=ledger.revision,
         now_ms=round_.now_ms,
         settings=round_.settings,
     )
+
+
+def _memory_of(plan: Plan) -> dict[str, tuple[int, int]]:
+    """By account: for how many rounds it has had more than was wanted, and what it was let reserve."""
+    approved = plan.given.reserved + plan.allowed_delta()
+    columns = zip(plan.unwanted_rounds.tolist(), approved.tolist(), strict=True)
+    return dict(zip(plan.given.accounts, columns, strict=True))
 
 
 class _Reader:

@@ -22,7 +22,9 @@ from addrcast.core.domain.errors import AddrcastError, Stale
 from addrcast.core.domain.keyspace import election_key
 from addrcast.core.domain.transaction import Compare, Put, Transaction
 from addrcast.core.reservation.plan import plan_for
-from addrcast.core.reservation.plan_input import NO_POOL, UNLIMITED, PlanInput, PlanSettings, PoolColumns
+from addrcast.core.reservation.plan_input import PlanSettings
+from addrcast.core.reservation.policy import ServedNeed
+from addrcast.core.reservation.supply import Round, plan_input_of
 from addrcast.simulation.world.follower import PREFIXES, Follower
 
 if TYPE_CHECKING:
@@ -31,12 +33,14 @@ if TYPE_CHECKING:
     from addrcast.core.controller.messages import Effect, Event
     from addrcast.core.controller.settings import ControllerSettings
     from addrcast.core.domain.ledger import Ledger
+    from addrcast.core.reservation.plan import Plan
     from addrcast.simulation.store import ModelStore
     from addrcast.simulation.world.link import Link
 
 ELECTION = election_key("controller")
 LEASE_MS = 1_500
 BEAT_MS = 300
+PLAN_TTL_MS = 5_000
 
 
 class SimulatedController:
@@ -149,36 +153,17 @@ class SimulatedController:
             self._step(machine, PlanFailed(cause, "no account is declared"))
             return
         needs = {account: self._dice.randint(0, self.need_max) for account in sorted(ledger.accounts())}
-        plan = plan_for(drawn_input(ledger, needs, now_ms=self.now_ms))
-        self._step(machine, PlanMade(cause, plan, {}))
+        self._step(machine, PlanMade(cause, plan_of(ledger, needs, now_ms=self.now_ms), {}))
 
 
-def drawn_input(ledger: Ledger, needs: dict[str, int], *, now_ms: int) -> PlanInput:
-    """An input in which every account needs so many addresses for certain, whatever they cost."""
-    tiers = tuple(ledger.tiers().items())
-    names = [name for name, _ in tiers]
-    accounts = [ledger.account(account).required for account in needs]
-
-    def column(value: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-        return np.full(len(needs), value, dtype=np.int32)
-
-    nothing = np.zeros(0, dtype=np.int64)
-    return PlanInput(
-        accounts=tuple(needs),
-        levels=np.array([0.5, 0.999]),
-        need=np.array([[need, need] for need in needs.values()], dtype=np.float32),
-        fault=column(0).astype(np.uint8),
-        tiers=tiers,
-        tier=np.array([names.index(account.tier) for account in accounts], dtype=np.int16),
-        preserved=column(0),
-        reserved=column(0),
-        bound=column(0),
-        quota=column(UNLIMITED),
-        room=column(UNLIMITED),
-        pools=PoolColumns((), nothing, nothing, nothing, nothing, nothing, np.zeros(0)),
-        draws=np.full((len(needs), 1), NO_POOL, dtype=np.int32),
-        unwanted_rounds=column(0),
-        revision=ledger.revision,
-        now_ms=now_ms,
-        settings=PlanSettings(0, 0.0, 1, 1.0, 1.0, 64, 5_000),
+def plan_of(ledger: Ledger, needs: dict[str, int], *, now_ms: int) -> Plan:
+    """A plan for accounts that need so many addresses for certain, neither damped nor refused."""
+    levels = np.array([0.5, 0.999])
+    need = np.repeat(np.array([list(needs.values())], dtype=np.float32).T, len(levels), axis=1)
+    served = ServedNeed(need, np.zeros(len(needs), dtype=np.uint8))
+    settings = PlanSettings(
+        dead_band=0, dead_band_share=0.0, shrink_share_max=1.0, grow_share_max=1.0, ttl_ms=PLAN_TTL_MS
+    )
+    return plan_for(
+        plan_input_of(ledger, tuple(needs), levels, served, Round(now_ms=now_ms, lead_ms=0, settings=settings))
     )
