@@ -47,8 +47,9 @@ class GroupWriter:
     """Takes work from the event loop and carries it out in its own thread.
 
     The loop hands over what came in during one of its rounds as one list, and gets the answers to a group back in
-    one call: two switches of thread for up to GROUP_MAX transactions. A group holds no more, so that under load one
-    half of the callers is being answered while the other half's commit waits for the disk.
+    one call: two switches of thread for up to GROUP_MAX transactions. While more work waits, a group is answered
+    just before the commit of the next one: the loop then runs while the writer waits for the disk without the
+    interpreter's lock. A group is limited so that under load both have one.
     """
 
     def __init__(self, env: Environment, settings: Settings, *, on_commit: Callable[[], None]) -> None:
@@ -59,6 +60,7 @@ class GroupWriter:
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._gathered: list[Work] = []
         self._handed: SimpleQueue[list[Work] | None] = SimpleQueue()
+        self._answered: list[tuple[list[Work], list[Any]]] = []
         self._sweep_count = 0
         self._thread = threading.Thread(target=self._run, name=f"lmdb-writer {env.directory}", daemon=True)
         self._thread.start()
@@ -94,13 +96,16 @@ class GroupWriter:
             group = _next_group(waiting)
             if group:
                 answers = self._carry_out([work.act for work in group])
-                self._loop.call_soon_threadsafe(_deliver, group, answers)
+                self._answered.append((group, answers))
+        self._answer()
         self._loop.call_soon_threadsafe(self._ended.set_result, None)
 
     def _take(self, waiting: deque[Work]) -> bool:
         """Move handed work to `waiting`; where there is none, wait for it. Returns whether to stop."""
+        if not waiting and self._handed.empty():
+            self._answer()
         try:
-            handed = self._handed.get_nowait() if waiting else self._handed.get(timeout=self._settings.sweep_s)
+            handed = self._handed.get(block=not waiting, timeout=self._settings.sweep_s)
             while handed is not None:
                 waiting.extend(handed)
                 handed = self._handed.get_nowait()
@@ -109,6 +114,12 @@ class GroupWriter:
                 self._sweep()
             return False
         return True
+
+    def _answer(self) -> None:
+        """Let the loop answer the callers of the groups that are carried out."""
+        for group, answers in self._answered:
+            self._loop.call_soon_threadsafe(_deliver, group, answers)
+        self._answered.clear()
 
     def _carry_out(self, acts: list[Callable[[Writing], Any]]) -> list[Any]:
         """The answers, or what is to be raised instead of each."""
@@ -132,6 +143,7 @@ class GroupWriter:
                 if not writing.has_changes:
                     return answers
                 writing.flush(keep_revisions=self._settings.keep_revisions)
+                self._answer()
                 is_committing = True
                 txn.commit()
         except lmdb.MapFullError:
