@@ -174,7 +174,8 @@ class AssignmentService:
         self._is_tending = False
 
     async def _moved_or(self, alarm: asyncio.Future[None]) -> None:
-        moved = asyncio.ensure_future(self._view.changed())
+        # a revision and not just the next move, which might come before the new task begins to listen
+        moved = asyncio.ensure_future(self._view.wait_revision(self._view.ledger.revision + 1))
         try:
             await asyncio.wait((moved, alarm), return_when=asyncio.FIRST_COMPLETED)
         finally:
