@@ -224,3 +224,16 @@ def test_every_outcome_says_why(world: World) -> None:
     (address,) = Replica(world).create(create("acme", "i-1")).addresses
     causes = {replace(address, outcome=outcome).cause for outcome in Outcome}
     assert len(causes) == len(Outcome)
+
+
+def test_one_that_waits_hears_of_an_attempt_that_failed_even_if_nothing_changed(world: World) -> None:
+    world.reserve("beta", "h2")
+    world.host("h2", "192.0.2.8/32")
+    replica = Replica(world)
+    replica.submit(create("beta", "i-1", "h2"))
+    children, _ = replica.begin()
+    assert replica.ask(create("acme", "i-1", "h2")) == [None]
+    assert world.states("beta") == {"10.0.0.0": "reserved"}, "it is in flight, so it is not taken back"
+    replica.assigner.failed(children, Unavailable("the store is away", retry_after_ms=1))
+    assert replica.run() == []
+    assert world.states("beta") == {"10.0.0.0": "cooling"}

@@ -168,7 +168,7 @@ class Assigner:
                 keys = [entry.key for entry in child.draft.compares]
                 self._learn(dict(zip(keys, result.current, strict=True)), result.revision)
                 self._lost(child.pending, replies)
-        self._release_held()
+        self._release_held(has_failed=not all(result.is_success for result in results))
         return replies
 
     def unknown(self, children: Sequence[Child]) -> list[str]:
@@ -189,13 +189,13 @@ class Assigner:
             if child.attempt is not None and isinstance(request, DeleteRequest):
                 child.pending.request = replace(request, attempt=child.attempt.number)
             self._queue.appendleft(child.pending)
-        self._release_held()
+        self._release_held(has_failed=True)
 
     def failed(self, children: Sequence[Child], error: AddrcastError) -> list[Reply]:
         """The store refused a whole group and nothing of it happened."""
         for child in children:
             self._candidates.taken.difference_update(child.keys)
-        self._release_held()
+        self._release_held(has_failed=True)
         return [Reply(child.pending, error) for child in children]
 
     def _decide(self, pending: Pending, turn: Turn, now_ms: int) -> None:
@@ -262,9 +262,12 @@ class Assigner:
         entries: list[Entry[Any]] = [entry_of(Value, key, item) for key, item in current.items()]
         self.ledger.learn(entries, revision)
 
-    def _release_held(self) -> None:
+    def _release_held(self, *, has_failed: bool) -> None:
+        """What this group held may be had by those that it held up, and where it failed by those that wait, too."""
         self._queue.extendleft(reversed(self._held))
         self._held.clear()
+        if has_failed:
+            self.moved()
 
     def _by_tier(self, batch: list[Pending]) -> list[Pending]:
         """Higher tiers first, those of one tier as they came."""
