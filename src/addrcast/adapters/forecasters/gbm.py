@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FILE_VERSION = 1
 
 _TREES = 100
+_BAGS_MAX = 6
+_ROWS_OF_BAGS = 100_000
+"""A sample of fewer rows is fitted several times, with other draws: it costs no more than a large one."""
 _SETTINGS: dict[str, Any] = {
     "objective": "quantile",
     "learning_rate": 0.1,
@@ -32,6 +35,7 @@ _SETTINGS: dict[str, Any] = {
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
     "lambda_l2": 1.0,
+    "max_bin": 31,
     "deterministic": True,
     "force_row_wise": True,
     "verbose": -1,
@@ -40,23 +44,25 @@ _SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class GbmNeedModel:
-    """One booster for each level, over the features named in `features`."""
+    """Boosters over the features named in `features`: as many for each level, whose answers are averaged."""
 
     levels: tuple[float, ...]
     features: tuple[str, ...]
-    boosters: tuple[lgb.Booster, ...]
+    boosters: tuple[tuple[lgb.Booster, ...], ...]
     threads: int = 1
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Quantiles float32 `(R, Q)` in units of the rows' scale; they may cross."""
         answer = np.empty((len(features), len(self.levels)), np.float32)
-        for column, booster in enumerate(self.boosters):
-            answer[:, column] = booster.predict(features, num_threads=self.threads)
+        for column, bag in enumerate(self.boosters):
+            answer[:, column] = sum(booster.predict(features, num_threads=self.threads) for booster in bag) / len(
+                bag
+            )
         return answer
 
     def save(self, path: Path) -> None:
         """Write a JSON header line, then the boosters' own text."""
-        texts = [booster.model_to_string() for booster in self.boosters]
+        texts = [booster.model_to_string() for bag in self.boosters for booster in bag]
         header = {
             "format": "addrcast need model",
             "version": FILE_VERSION,
@@ -81,17 +87,22 @@ class GbmFitter:
         to the few largest accounts (see docs/decisions/forecast-row-weights.md).
         """
         weights = np.sqrt(sample.scales)
-        settings = _SETTINGS | {"seed": seed, "num_threads": self.threads}
+        settings = _SETTINGS | {"num_threads": self.threads}
         rows = lgb.Dataset(
             sample.features,
             sample.labels,
             weight=weights / weights.mean(),
             feature_name=list(NEED_FEATURES),
-            params={"verbose": -1, "num_threads": self.threads, "force_row_wise": True},
+            params=settings,
             free_raw_data=True,
         ).construct()
-        boosters = tuple(lgb.train(settings | {"alpha": level}, rows, self.trees) for level in levels)
-        return GbmNeedModel(tuple(levels), NEED_FEATURES, boosters, self.threads)
+        bags = min(_BAGS_MAX, max(1, _ROWS_OF_BAGS // len(weights)))
+
+        def bag(level: float) -> tuple[lgb.Booster, ...]:
+            each = [settings | {"alpha": level, "seed": seed + k} for k in range(bags)]
+            return tuple(lgb.train(one, rows, self.trees) for one in each)
+
+        return GbmNeedModel(tuple(levels), NEED_FEATURES, tuple(bag(level) for level in levels), self.threads)
 
 
 def load_need_model(path: Path, *, threads: int = 1) -> GbmNeedModel:
@@ -119,5 +130,7 @@ def load_need_model(path: Path, *, threads: int = 1) -> GbmNeedModel:
         )
     ends = itertools.accumulate(header["lengths"], initial=0)
     texts = [rest[a:b] for a, b in itertools.pairwise(ends)]
-    boosters = tuple(lgb.Booster(model_str=text) for text in texts)
-    return GbmNeedModel(tuple(header["levels"]), NEED_FEATURES, boosters, threads)
+    boosters = [lgb.Booster(model_str=text) for text in texts]
+    size = len(boosters) // len(header["levels"])
+    bags = tuple(tuple(boosters[k : k + size]) for k in range(0, len(boosters), size))
+    return GbmNeedModel(tuple(header["levels"]), NEED_FEATURES, bags, threads)

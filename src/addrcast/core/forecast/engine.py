@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LevelEngine = Callable[[CountHistory, int, Sequence[float]], "NDArray[np.float32]"]
-"""`(history, horizon, levels) -> quantiles` of the count, float32 `(N, H, Q)`: one-sided, ascending in level, never
-negative, at most CAP times the largest count of the history. Horizon step `h` is `h + 1` steps after the last column;
-`levels` ascend. Gaps (NaN) in the history are filled by the engine."""
+"""`(history, horizon, levels) -> quantiles` of the count, float32 `(N, H, Q)`.
+
+They are one-sided, ascend in level, are never negative and at most CAP times the largest count of the history.
+Column `h` of the horizon is `h + 1` steps after the last known; `levels` ascend. The engine fills gaps (NaN)."""
 
 CAP = 2.0
 

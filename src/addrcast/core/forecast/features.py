@@ -24,6 +24,9 @@ _DAYS = 7
 _AROUND = (1, 7)
 _LEVELS = (0.5, 0.75, 0.9, 0.95, 0.98, 1.0)
 _RECENT_LEVELS = (0.75, 0.9, 1.0)
+_LEVEL_NARROWNESS = 3.0
+_HOUR_NARROWNESS = 0.7
+_HOURS_APART_MAX = 6.0
 _SMALLEST_SCALE = 0.25
 """Addresses: an account that never changed has no deviation of its own to measure in."""
 
@@ -40,6 +43,9 @@ NEED_FEATURES: tuple[str, ...] = (
     "since_large_need",
     "since_need",
     "since_change",
+    "alike_level_weight",
+    "alike_both_weight",
+    "alike_level_large_share",
     "now",
     *(f"increase_{k}" for k in range(_INCREASES)),
     "change_6_steps",
@@ -52,6 +58,7 @@ NEED_FEATURES: tuple[str, ...] = (
     *(f"need_quantile_{q}" for q in _LEVELS),
     *(f"need_quantile_{q}_of_48_h" for q in _RECENT_LEVELS),
     *(f"need_maximum_{k}_steps" for k in (6, 12)),
+    *(f"need_{how}_alike_{what}" for what in ("level", "hour", "both") for how in ("mean", "deviation")),
 )
 
 
@@ -104,6 +111,7 @@ def need_features(
     scale = need_scale(counts, needs, lead)
     now, mean = counts[:, -1], counts.mean(axis=1)
     steps = np.diff(counts, axis=1)
+    likeness, alike = _alike(counts, needs, scale, step_s=step_s, lead=lead)
     plain = [
         np.log(scale),
         np.log1p(now),
@@ -111,6 +119,7 @@ def need_features(
         scale / (mean + 1),
         *_clock(now_s, len(now)),
         *_since(steps, needs, scale),
+        *likeness,
     ]
     relative = [
         now,
@@ -118,6 +127,7 @@ def need_features(
         *_windows(counts, step_s),
         *_days_ago(counts, needs, step_s=step_s, lead=lead),
         *_past_needs(needs, step_s),
+        *alike,
     ]
     features = np.empty((len(now), len(NEED_FEATURES)), np.float32)
     for column, values in enumerate(plain):
@@ -216,3 +226,37 @@ def _past_needs(needs: NDArray[np.float32], step_s: int) -> list[NDArray[np.floa
         width = window.shape[1]
         found += [ordered[:, min(width - 1, int(q * width))] for q in levels]
     return [*found, *(needs[:, -k:].max(axis=1) for k in (6, 12))]
+
+
+def _alike(
+    counts: NDArray[np.float32], needs: NDArray[np.float32], scale: NDArray[np.float32], *, step_s: int, lead: int
+) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+    """What followed past columns that were like this one: in level, in hour of day, in both.
+
+    First how much there is to go by and how often a large need followed (plain numbers), then means and root mean
+    squares of the needs that followed, in addresses. Kernel regression, over one account's window.
+    """
+    accounts, width = counts.shape
+    if width <= lead:
+        return [_unknown(accounts)] * 3, [_unknown(accounts)] * 6
+    followed = needs[:, lead:]
+    apart = np.abs(counts[:, :-lead] - counts[:, -1:])
+    apart *= (-_LEVEL_NARROWNESS / scale)[:, None]
+    level = np.exp(apart, out=apart)
+    hours = np.arange(width - 1, lead - 1, -1) * (step_s / HOUR_S) % 24
+    hours = np.minimum(np.minimum(hours, 24 - hours), _HOURS_APART_MAX)
+    hour = np.exp(-_HOUR_NARROWNESS * hours).astype(np.float32)
+    both = level * hour
+    some = np.float32(1e-6)
+    squares = np.square(followed)
+    level_sum, both_sum = level.sum(axis=1) + some, both.sum(axis=1) + some
+    large = np.einsum("nt,nt->n", level, followed > scale[:, None]) / level_sum
+    found: list[NDArray[np.float32]] = []
+    for weights, total in (
+        (level, level_sum),
+        (np.broadcast_to(hour, level.shape), hour.sum() + some),
+        (both, both_sum),
+    ):
+        found.append(np.einsum("nt,nt->n", weights, followed) / total)
+        found.append(np.sqrt(np.einsum("nt,nt->n", weights, squares) / total))
+    return [level_sum, both_sum, large], found

@@ -57,7 +57,7 @@ def fit_linear(counts: NDArray[np.float32], horizon: int, *, start_s: int, step_
     penalty = _RIDGE * np.eye(terms.shape[1])
     penalty[0, 0] = 1e-6  # the mean is not drawn to zero
     weighted = terms * importance[:, None]
-    weights = np.linalg.solve(weighted.T @ terms + penalty, weighted.T @ roots.T)
+    weights = np.linalg.solve(weighted.T @ terms + penalty, weighted.T @ roots.T).astype(np.float64)
     residual = roots - (terms @ weights).T
     lag_weights = _fit_lags(residual, importance, horizon, _lags(step_s))
     return LinearModel(weights, lag_weights, start_s, step_s, width)
@@ -90,7 +90,7 @@ def _lagged(residual: NDArray[np.float64], places: NDArray[np.int64], lags: tupl
 def _fit_lags(
     residual: NDArray[np.float64], importance: NDArray[np.float64], horizon: int, lags: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """Weights `(H, L, N)` of the lagged residuals on the residual `h + 1` steps later: small solves, all at once."""
+    """Weights `(H, L, N)` of the lagged residuals on the residual `h + 1` steps later: small solves at once."""
     accounts, width = residual.shape
     found = np.zeros((horizon, len(lags), accounts))
     spread = np.eye(len(lags)) * (_LAG_RIDGE * (1e-6 + np.square(residual).mean(axis=1)) * width)[:, None, None]

@@ -56,7 +56,8 @@ def mixing_weights(losses: NDArray[np.float32]) -> NDArray[np.float32]:
     best = np.maximum(losses.min(axis=0), np.float32(1e-9))
     # Beyond some hundreds the weight is nothing anyway, and the quotient of a perfect account has no bound.
     weights = np.exp(-np.minimum(_SHARPNESS * (losses / best - 1), 500))
-    return (weights / weights.sum(axis=0)).astype(np.float32)
+    shares: NDArray[np.float32] = (weights / weights.sum(axis=0)).astype(np.float32)
+    return shares
 
 
 def _rules(history: CountHistory, fitted_on: NDArray[np.float32], horizon: int, season: int) -> list[Rule]:

@@ -13,8 +13,8 @@ from addrcast.core.forecast.features import lead_needs, need_features, window_st
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-NEED_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.993, 0.997)
-"""The levels a pooled model is fitted at; those between are interpolated."""
+NEED_LEVELS = (0.1, 0.4, 0.65, 0.8, 0.88, 0.93, 0.96, 0.98, 0.99, 0.996)
+"""The levels a pooled model is fitted at."""
 
 CAP = 2.0
 """No quantile is above this multiple of the largest count or need in the account's window."""
@@ -22,7 +22,7 @@ CAP = 2.0
 
 @dataclass(frozen=True, slots=True)
 class NeedSample:
-    """What a pooled model is fitted on, one row for each sampled account and time.
+    """What a pooled model is fitted on: at least one row, each of one account at one time.
 
     `features` is `(R, F)`, `labels` `(R,)` are needs in units of `scales` `(R,)` addresses; all float32.
     """
@@ -79,35 +79,31 @@ class NeedHistory:
         """The history of counts and of the needs inside single steps, both `(N, T)`."""
         return cls(counts, lead_needs(counts, window_needs, lead), start_s, step_s, lead)
 
+    def window_at(
+        self, column: int, *, width: int | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Counts and needs `(N, W)` as known at `column`: its last `width` columns, or two weeks."""
+        end = column + 1
+        first = max(0, end - (width or window_steps(self.step_s)))
+        return self.counts[:, first:end], self.needs[:, first:end]
+
     def features_at(
         self, column: int, *, width: int | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Features and scale of all accounts as they were known at `column`, from its last `width` columns."""
-        first = max(0, column + 1 - (width or window_steps(self.step_s)))
-        return need_features(
-            self.counts[:, first : column + 1],
-            self.needs[:, first : column + 1],
-            now_s=self.start_s + column * self.step_s,
-            step_s=self.step_s,
-            lead=self.lead,
-        )
-
-    def largest_at(self, column: int) -> NDArray[np.float32]:
-        """The largest need each account had in the window that ends at `column`, float32 `(N,)`."""
-        return self.needs[:, self._window(column)].max(axis=1)
+        """Features and scale of all accounts as they were known at `column`."""
+        counts, needs = self.window_at(column, width=width)
+        now_s = self.start_s + column * self.step_s
+        return need_features(counts, needs, now_s=now_s, step_s=self.step_s, lead=self.lead)
 
     def cap_at(self, column: int) -> NDArray[np.float32]:
         """The most a quantile at `column` may say, addresses, float32 `(N,)`."""
-        return np.float32(CAP) * np.maximum(
-            self.counts[:, self._window(column)].max(axis=1), self.largest_at(column)
-        )
+        counts, needs = self.window_at(column)
+        cap: NDArray[np.float32] = np.float32(CAP) * np.maximum(counts.max(axis=1), needs.max(axis=1))
+        return cap
 
     def only(self, accounts: NDArray[np.int64]) -> NeedHistory:
         """The history of some of its rows."""
         return replace(self, counts=self.counts[accounts], needs=self.needs[accounts])
-
-    def _window(self, column: int) -> slice:
-        return slice(max(0, column + 1 - window_steps(self.step_s)), column + 1)
 
 
 def need_quantiles(
