@@ -107,21 +107,27 @@ def check_range(prefix: str, after: str) -> None:
             check_key(text)
 
 
-def check_transactions(transactions: Iterable[Transaction]) -> None:
-    """Raise Invalid for a key or value that is too long, and for a transaction that writes a key twice."""
+def check_transactions(transactions: Iterable[Transaction]) -> list[int]:
+    """The leases that are put under; raises Invalid for what no store may take.
+
+    That is a key or value that is too long, and a transaction that writes a key twice.
+    """
+    leases = []
     for transaction in transactions:
         for compare in transaction.compares:
             check_key(compare.key)
-        written = set()
         for write in transaction.writes:
             check_key(write.key)
-            written.add(write.key)
-            if isinstance(write, Put) and len(write.value) > VALUE_BYTES_MAX:
-                rule = f"at most {VALUE_BYTES_MAX} bytes are allowed, not {len(write.value)}"
-                raise Invalid(write.key, write.value[:80], rule)
-        if len(written) < len(transaction.writes):
+            if isinstance(write, Put):
+                if write.lease:
+                    leases.append(write.lease)
+                if len(write.value) > VALUE_BYTES_MAX:
+                    rule = f"at most {VALUE_BYTES_MAX} bytes are allowed, not {len(write.value)}"
+                    raise Invalid(write.key, write.value[:80], rule)
+        if len({write.key for write in transaction.writes}) < len(transaction.writes):
             twice = [write.key for write in transaction.writes]
             raise Invalid("writes", twice[:8], "a transaction may write a key only once")
+    return leases
 
 
 def _size_of(key: str) -> int:

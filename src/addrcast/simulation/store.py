@@ -76,11 +76,8 @@ class ModelStore:
 
     def commit(self, transactions: Sequence[Transaction]) -> list[Result]:
         """Judge the transactions one after the other and carry out the successful ones."""
-        check_transactions(transactions)
-        for transaction in transactions:
-            for write in transaction.writes:
-                if isinstance(write, Put) and write.lease:
-                    self._lease(write.lease)
+        for lease in check_transactions(transactions):
+            self._lease(lease)
         return [self._judge(transaction) for transaction in transactions]
 
     def changes(self, prefixes: Sequence[str], *, after_revision: int, up_to: int) -> list[Change]:

@@ -50,9 +50,13 @@ class Environment:
 
     @contextmanager
     def reading(self) -> Iterator[lmdb.Transaction[bytes]]:
-        """A read transaction. Raises lmdb.MapResizedError where another process made the map larger."""
+        """A read transaction. Raises lmdb.MapResizedError where another process made the map larger.
+
+        Raises RuntimeError in a forked child.
+        """
         with self._lock:
-            self.check_process()
+            if os.getpid() != self._pid:  # LMDB must not be carried over a fork
+                raise RuntimeError(f"{self.directory} was opened before a fork; open it in each process anew")
             with self._lmdb.begin() as txn:
                 yield txn
 
@@ -73,11 +77,6 @@ class Environment:
     def forget_dead_readers(self) -> None:
         """Free the places of readers whose process died: they hold back pages from being used again."""
         self._lmdb.reader_check()
-
-    def check_process(self) -> None:
-        """Raise RuntimeError in a forked child: LMDB must not be carried over a fork."""
-        if os.getpid() != self._pid:
-            raise RuntimeError(f"the store {self.directory} was opened before a fork; open it in each process anew")
 
     def close(self) -> None:
         """Unmap the files; the writing thread must have ended."""

@@ -91,8 +91,9 @@ class LmdbStore:
 
     async def commit(self, transactions: Sequence[Transaction]) -> list[Result]:
         """See Store."""
-        check_transactions(transactions)
-        return await self._submit(partial(Writing.commit, transactions=transactions), size=len(transactions))
+        leases = check_transactions(transactions)
+        act = partial(Writing.commit, transactions=transactions, leases=leases)
+        return await self._submit(act, size=len(transactions))
 
     async def watch(self, prefixes: Sequence[str], *, after_revision: int) -> AsyncGenerator[Change, None]:
         """See Store."""

@@ -19,13 +19,15 @@ from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.transaction import Delete, Put, Result, Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import lmdb
 
     from addrcast.adapters.stores.lmdb_layout import Tables
 
 _TRIM_MIN = 64
+_row_begin = ROW_HEADER.pack
+_parts_of = ROW_HEADER.unpack_from
 
 
 class _Rows(dict[str, bytes | None]):
@@ -59,12 +61,10 @@ class Writing:
         """Whether anything has to be made durable."""
         return self._has_other_change or (self.revision, self._compacted, self._last_lease) != self._before
 
-    def commit(self, transactions: Sequence[Transaction]) -> list[Result]:
-        """See Store.commit; the transactions were checked before."""
-        for transaction in transactions:
-            for write in transaction.writes:
-                if type(write) is Put and write.lease:
-                    self._leases.check(write.lease)
+    def commit(self, transactions: Sequence[Transaction], *, leases: Iterable[int] = ()) -> list[Result]:
+        """See Store.commit; the transactions were checked before, `leases` are those they put under."""
+        for lease in leases:
+            self._leases.check(lease)
         return [self._judge(transaction) for transaction in transactions]
 
     def grant(self, ttl_ms: int) -> int:
@@ -115,7 +115,7 @@ class Writing:
     def _judge(self, transaction: Transaction) -> Result:
         for compare in transaction.compares:
             row = self._rows[compare.key]
-            if compare.revision != (ROW_HEADER.unpack_from(row)[0] if row else 0):
+            if compare.revision != (_parts_of(row)[0] if row else 0):
                 return self._refusal(transaction)
         self._carry_out(transaction.writes)
         return Result(is_success=True, revision=self.revision)
@@ -133,11 +133,11 @@ class Writing:
         for write in writes:
             key = write.key
             before = self._rows[key]
-            created, left = ROW_HEADER.unpack_from(before)[1:] if before else (revision, 0)
+            _, created, left = _parts_of(before) if before else (0, revision, 0)
             after, lease = None, 0
             if type(write) is Put:
                 lease = write.lease
-                after = ROW_HEADER.pack(revision, created, lease) + write.value
+                after = _row_begin(revision, created, lease) + write.value
                 self._txn.put(key.encode(), after, db=records)
             elif before is None:
                 continue

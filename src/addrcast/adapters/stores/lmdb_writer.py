@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import lmdb
+import msgspec
 
 from addrcast.adapters.stores.lmdb_lease import first_deadline
 from addrcast.adapters.stores.lmdb_write import Writing, is_trim_due
@@ -35,7 +36,7 @@ class Settings(NamedTuple):
     sweep_s: float
 
 
-class Work(NamedTuple):
+class Work(msgspec.Struct, frozen=True):
     """What one caller waits for; `size` is the number of its transactions."""
 
     act: Callable[[Writing], Any]
@@ -67,7 +68,6 @@ class GroupWriter:
 
     def submit(self, act: Callable[[Writing], T], *, size: int = 1) -> asyncio.Future[T]:
         """Have `act` carried out inside a group; the future is done when the group is durable."""
-        self._env.check_process()
         if not self._gathered:
             self._loop.call_soon(self._hand_over)
         future: asyncio.Future[T] = self._loop.create_future()
