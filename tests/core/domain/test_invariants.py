@@ -106,6 +106,30 @@ def a_leaving_host_with_a_bound_record(keys: Keys) -> None:
     keys.put(keyspace.subscription_key("h1", "a"), Subscription(is_leaving=True))
 
 
+def an_account_of_a_tier_that_is_not_declared(keys: Keys) -> None:
+    keys.put("account.b", replace(keys.ledger().account("b").required, tier="gold"))
+
+
+def a_tier_without_weight(keys: Keys) -> None:
+    keys.put("tier.basic", replace(keys.ledger().tiers()["basic"], weight=0))
+
+
+def a_record_whose_address_is_not_canonical(keys: Keys) -> None:
+    keys.record("a", "FD00::1", AddressState.RESERVED, physical="100.64.0.9", pool="vpc6")
+
+
+def an_address_of_a_shared_pool_that_is_none(keys: Keys) -> None:
+    keys.put(keyspace.pool_address_key("net", "172.16.0"), PoolAddress(account="a"))
+
+
+def a_hold_of_no_address(keys: Keys) -> None:
+    keys.put(keyspace.physical_key("100.64.0"), keys.ledger().physical("100.64.0.1").required)
+
+
+def a_pool_of_both_families(keys: Keys) -> None:
+    keys.put("pool.vpc", Pool(kind=PoolKind.LOGICAL, prefixes=("10.0.0.0/28", "fd00::/64")))
+
+
 def one_network_for_two_accounts(keys: Keys) -> None:
     keys.put("account.b", replace(keys.ledger().account("b").required, vni=1))
 
@@ -123,6 +147,16 @@ def acknowledged(**fields: int) -> Callable[[Keys], object]:
     ("breakage", "rule", "key"),
     [
         (forget("account.a"), "names", "account.a"),
+        (forget("pool.vpc"), "declarations", "account.a"),
+        (an_account_of_a_tier_that_is_not_declared, "declarations", "account.b"),
+        (a_tier_without_weight, "declarations", "tier.basic"),
+        (change_host("h2", blocks=("100.64.0.16/28", "100.64.0.17/32")), "texts", "host.h2"),
+        (change_host("h2", blocks=("100.64.0.17/28",)), "texts", "host.h2"),
+        (change_record("a", "10.0.0.1", physical="100.64.0.01"), "texts", R1),
+        (a_record_whose_address_is_not_canonical, "texts", keyspace.record_key("a", "FD00::1")),
+        (an_address_of_a_shared_pool_that_is_none, "texts", keyspace.pool_address_key("net", "172.16.0")),
+        (a_hold_of_no_address, "texts", keyspace.physical_key("100.64.0")),
+        (a_pool_of_both_families, "texts", "pool.vpc"),
         (forget("pool.vpc"), "names", "pool.vpc"),
         (forget("host.h2"), "names", "host.h2"),
         (a_second_owner_of_a_physical, "one owner", R1),
@@ -150,7 +184,6 @@ def acknowledged(**fields: int) -> Callable[[Keys], object]:
         (change_record("b", "172.16.0.1", pool="vpc"), "shared", Q2),
         (a_pool_that_became_shared, "shared", R1),
         (change_host("h2", blocks=("100.64.0.0/27",)), "blocks", "host.h2"),
-        (change_host("h2", blocks=("100.64.0.16/28", "100.64.0.17/32")), "blocks", "host.h2"),
         (change_hold("100.64.0.18", host="h1"), "blocks", keyspace.physical_key("100.64.0.18")),
         (one_network_for_two_accounts, "networks", "account.b"),
         (forget(keyspace.subscription_key("h1", "a")), "subscription", R1),

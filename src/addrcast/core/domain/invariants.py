@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from addrcast.core.domain import keyspace
 from addrcast.core.domain.address import parse_address
 from addrcast.core.domain.blocks import BlockIndex
+from addrcast.core.domain.finding import Finding
 from addrcast.core.domain.identity import unescape_instance
+from addrcast.core.domain.legible import declarations, texts
 from addrcast.core.domain.pool import pool_space
 from addrcast.core.domain.record import AddressState, HoldState, InstanceState
 from addrcast.core.domain.resource import PoolKind
@@ -23,17 +23,13 @@ if TYPE_CHECKING:
     from addrcast.core.domain.record import Entry, InstanceEntry, PhysicalHold, Record
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """Keys that do not fit: which rule they break, and how."""
-
-    rule: str
-    keys: tuple[str, ...]
-    what: str
-
-
 def violations(ledger: Ledger) -> list[Finding]:
-    """Everything that breaks an invariant; empty for a sound store. Reads the ledger a few times over."""
-    return [finding for check in _CHECKS for finding in check(ledger)]
+    """Everything that breaks an invariant; empty for a sound store. Reads the ledger a few times over.
+
+    Where an address, pool or block cannot be read, that is all that is told: nothing else could be relied on.
+    """
+    unreadable = list(texts(ledger))
+    return unreadable or [finding for check in _CHECKS for finding in check(ledger)]
 
 
 def notes(ledger: Ledger) -> list[Finding]:
@@ -261,6 +257,7 @@ def _logical_spaces(ledger: Ledger) -> dict[str, Space]:
 
 
 _CHECKS = (
+    declarations,
     _names,
     _physicals,
     _holds,
