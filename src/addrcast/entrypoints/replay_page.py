@@ -102,7 +102,7 @@ def _plot(result: ReplayResult, classes: dict[str, str]) -> str:
     parts.append(
         f'<text x="{_x(WASTE_MAX / 2):.1f}" y="{HEIGHT - 6}" text-anchor="middle">idle per bound address</text>'
     )
-    parts.append(f'<text x="4" y="16">misses</text>')
+    parts.append('<text x="4" y="16">misses</text>')
     for policy in sorted(result.policies, key=lambda policy: FROM_BELOW.index(classes[policy.name].rstrip("0123"))):
         path = _path(policy)
         if path:

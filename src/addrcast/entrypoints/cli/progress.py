@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import click
@@ -13,31 +14,45 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _PATIENCE_S = 2.0
-_LINE_EVERY_S = 10.0
+_REDRAW_S = 0.5
+_LINE_S = 10.0
+_BAR = 24
 
 
 @contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Gives `advance(done, total)`.
+    """Gives `advance(done, total)`, and shows how far it is and for how long, whether or not it is called.
 
-    On a terminal a line is redrawn in place; elsewhere a line is written now and then, so that a log shows life.
+    On a terminal a bar is redrawn in place; elsewhere a line is written now and then, so that a log shows life.
     """
     started = time.monotonic()
     is_terminal = sys.stderr.isatty()
-    shown = 0.0
+    ended = Event()
+    reached = [0, 0]
 
     def advance(done: int, total: int) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        every = 0.2 if is_terminal else _LINE_EVERY_S
-        if now - started < _PATIENCE_S or now - shown < every:
-            return
-        shown = now
-        line = f"{label}: {done:,} of {total:,} ({done / max(total, 1):.0%}), {now - started:.0f} s"
-        click.echo(f"\r{line}\x1b[K" if is_terminal else line, nl=not is_terminal, err=True)
+        reached[:] = done, total
 
+    def show() -> None:
+        wait_s = _PATIENCE_S
+        while not ended.wait(wait_s):
+            wait_s = _REDRAW_S if is_terminal else _LINE_S
+            line = _line(label, reached[0], reached[1], time.monotonic() - started)
+            click.echo(f"\r{line}\x1b[K" if is_terminal else line, nl=not is_terminal, err=True)
+
+    shower = Thread(target=show, daemon=True)
+    shower.start()
     try:
         yield advance
     finally:
-        if shown and is_terminal:
+        ended.set()
+        shower.join()
+        if is_terminal:
             click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def _line(label: str, done: int, total: int, elapsed_s: float) -> str:
+    if total == 0:
+        return f"{label}: {elapsed_s:.0f} s"
+    full = _BAR * done // total
+    return f"{label} [{'#' * full}{'.' * (_BAR - full)}] {done:,} of {total:,}, {elapsed_s:.0f} s"

@@ -1,0 +1,91 @@
+"""`addrcast replay FILE`: our planning over a trace, beside what other policies would have done."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from addrcast.adapters.demand.decisions import DecisionFile
+from addrcast.adapters.forecasters.gbm import GbmFitter
+from addrcast.entrypoints.cli.history import history_of
+from addrcast.entrypoints.cli.options import as_json, history_file, history_options
+from addrcast.entrypoints.cli.progress import progress
+from addrcast.entrypoints.replay_page import replay_page
+from addrcast.simulation.policies.catalogue import PEERS
+from addrcast.simulation.policies.own import addrcast_policy
+from addrcast.simulation.replay.run import ReplayResult, replay
+from addrcast.simulation.replay.table import table_lines
+from addrcast.simulation.trace import Trace, trace_from_history
+
+if TYPE_CHECKING:
+    from addrcast.simulation.policies.policy import Decision
+
+
+@click.command()
+@history_file
+@history_options
+@click.option("--lead", default=1, type=click.IntRange(1), metavar="STEPS", help="Steps a decision covers [1].")
+@click.option("--from", "from_fraction", default=0.8, metavar="SHARE", help="Share of time before scoring [0.8].")
+@click.option("--min-mean", type=float, help="Only accounts whose mean count is at least this.")
+@click.option("--min-deviation", type=float, help="Only accounts whose count deviates at least this.")
+@click.option("--threads", default=2, type=click.IntRange(1), help="Threads that fit our model [2].")
+@click.option("-o", "--out", type=click.Path(file_okay=False), help="Folder for an HTML page with the curves.")
+@click.option(
+    "--decisions", type=click.Path(dir_okay=False), help="Parquet file for every decision, to score it elsewhere."
+)
+@as_json
+def command(
+    file: str,
+    columns: str | None,
+    accounts: str | None,
+    step_s: int | None,
+    profile: str | None,
+    lead: int,
+    from_fraction: float,
+    min_mean: float | None,
+    min_deviation: float | None,
+    threads: int,
+    out: str | None,
+    decisions: str | None,
+    is_json: bool,
+) -> None:
+    """Replay FILE (counts, events or metrics) under our policy and under those of other systems.
+
+    Every policy is tried over a grid of its settings. The table gives the share of creates that found no address
+    ready, at equal waste: idle addresses for each bound one.
+    """
+    history = history_of(file, columns=columns, accounts=accounts, step_s=step_s, profile=profile)
+    if not is_json:
+        click.echo("\n".join(history.report.lines()), err=True)
+    trace = trace_from_history(
+        history, from_fraction=from_fraction, lead=lead, min_mean=min_mean, min_deviation=min_deviation
+    )
+    result = _played(trace, threads=threads, decisions=decisions)
+    if is_json:
+        click.echo(json.dumps(result.as_json()))
+    else:
+        click.echo("\n".join(table_lines(result)))
+    if out is not None:
+        page = Path(out) / "replay.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(replay_page(result, title=f"Replay of {Path(file).name}"))
+        click.echo(f"curves: {page}", err=True)
+
+
+def _played(trace: Trace, *, threads: int, decisions: str | None) -> ReplayResult:
+    policies = (addrcast_policy(GbmFitter(threads=threads)), *PEERS)
+    with ExitStack() as stack:
+        advance = stack.enter_context(progress("replaying policies"))
+        sink = None
+        if decisions is not None:
+            times_s = trace.times_s()[trace.decided]
+            written = stack.enter_context(DecisionFile(decisions, accounts=trace.accounts, times_s=times_s))
+
+            def sink(policy: str, decision: Decision) -> None:
+                written.add(policy, decision.setting, decision.idle)
+
+        return replay(trace, policies, on_progress=lambda _, done, total: advance(done, total), on_decision=sink)

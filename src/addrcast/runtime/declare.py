@@ -1,0 +1,74 @@
+"""Puts what operators declare (tiers, pools, hosts, accounts) into a store, checked against what stands there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from addrcast.core.domain.codec import encode
+from addrcast.core.domain.declaration import check_account, check_host, check_pool, check_tier
+from addrcast.core.domain.errors import Conflict, Invalid
+from addrcast.core.domain.keyspace import EPOCH, tier_key
+from addrcast.core.domain.ledger import Ledger
+from addrcast.core.domain.record import Host, StoreEpoch, Value
+from addrcast.core.domain.resource import DEFAULT_TIERS, Account, Pool, Tier
+from addrcast.core.domain.transaction import Compare, Put, Transaction
+from addrcast.core.domain.transitions import Draft
+from addrcast.runtime.view import PREFIXES, scan_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from addrcast.core.domain.record import Entry
+    from addrcast.ports.store import Store
+
+Resource = Tier | Pool | Host | Account
+V = TypeVar("V", bound=Value)
+
+
+async def set_up(store: Store) -> None:
+    """Give a new store its epoch and the default tiers; what is there stays as it is."""
+    writes = {EPOCH: encode(StoreEpoch(epoch=1))}
+    writes |= {tier_key(name): encode(tier) for name, tier in DEFAULT_TIERS.items()}
+    await store.commit([Transaction((Compare(key, 0),), (Put(key, value),)) for key, value in writes.items()])
+
+
+async def declare(store: Store, resources: Iterable[tuple[str, Resource]]) -> None:
+    """Write resources by name, in order, so that a later one may build on an earlier one.
+
+    Raises: Invalid where one breaks a rule, those before it are then written; Conflict where another process
+    declared the same one meanwhile.
+    """
+    revision, items = await scan_all(store, PREFIXES)
+    ledger = Ledger.from_items(items, revision)
+    for name, resource in resources:
+        draft = _draft(ledger, name, resource)
+        (result,) = await store.commit([draft.transaction()])
+        if not result.is_success:
+            raise Conflict(f"{draft.writes[0][0].key} was changed meanwhile: look at it, then declare it again")
+        ledger.learn(draft.entries_at(result.revision), result.revision)
+
+
+def _draft(ledger: Ledger, name: str, resource: Resource) -> Draft:
+    pools = _values(ledger.pools())
+    entry: Entry[Any]
+    match resource:
+        case Tier():
+            check_tier(name, resource)
+            entry = ledger.tier(name)
+        case Pool():
+            check_pool(name, resource, pools)
+            entry = ledger.pool(name)
+        case Host():
+            check_host(name, resource, hosts=_values(ledger.hosts()), pools=pools)
+            entry = ledger.host(name)
+        case Account():
+            accounts = _values(ledger.accounts())
+            check_account(name, resource, accounts=accounts, pools=pools, tiers=ledger.tiers())
+            entry = ledger.account(name)
+    if ledger.epoch.value is None:
+        raise Invalid("store", EPOCH, "it has no epoch yet; set it up first")
+    return Draft((ledger.epoch, entry), ((entry, resource),))
+
+
+def _values(entries: Mapping[str, Entry[V]]) -> dict[str, V]:
+    return {name: entry.required for name, entry in entries.items()}

@@ -1,0 +1,88 @@
+"""Makes plans for the controller: forecast of the need, ledger as it stands, reorder point as the fallback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from addrcast.core.controller.messages import PlanMade
+from addrcast.core.domain.resource import HOUR_MS
+from addrcast.core.reservation.plan import plan_for
+from addrcast.core.reservation.plan_input import PlanSettings
+from addrcast.core.reservation.policy import reorder_need, served_need
+from addrcast.core.reservation.supply import Round, plan_input_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from addrcast.core.controller.messages import RequestPlan
+    from addrcast.core.domain.ledger import Ledger
+    from addrcast.core.forecast.need import NeedHistory
+    from addrcast.core.forecast.pooled import NeedForecaster
+    from addrcast.core.reservation.plan import Plan
+    from addrcast.runtime.plan_board import PlanBoard
+
+REORDER_STEPS = 288
+"""The reorder point looks back over at most this many steps."""
+
+
+@dataclass(slots=True)
+class NeedPlanner:
+    """Plans from a fitted forecaster and a history that grows.
+
+    `accounts` are the rows of `history`; `column` is the last of its columns that is known, set by whoever feeds
+    it; `recent_creates` counts creates by account and host, for placement. An account that is declared but has no
+    row is planned by the reorder point of nothing, so it gets no reservation.
+    """
+
+    accounts: tuple[str, ...]
+    history: NeedHistory
+    forecaster: NeedForecaster
+    column: int
+    recent_creates: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    board: PlanBoard | None = None
+    forecast_age_max_ms: int = HOUR_MS
+    settings: PlanSettings = field(default_factory=PlanSettings)
+    previous: Plan | None = None
+
+    async def plan(self, request: RequestPlan, ledger: Ledger, now_ms: int) -> PlanMade:
+        """Answer the controller. Raises Invalid."""
+        names = tuple(sorted(ledger.accounts()))
+        levels = np.asarray(self.forecaster.levels)
+        forecast, reorder, ceiling = self._needs(names, levels)
+        known_ms = (self.history.start_s + self.column * self.history.step_s) * 1_000
+        served = served_need(
+            forecast,
+            reorder,
+            age_ms=np.full(len(names), now_ms - known_ms, dtype=np.int64),
+            age_max_ms=self.forecast_age_max_ms,
+            ceiling=ceiling,
+        )
+        lead_ms = self.history.lead * self.history.step_s * 1_000
+        round_ = Round(now_ms=now_ms, lead_ms=lead_ms, previous=self.previous, settings=self.settings)
+        plan = plan_for(plan_input_of(ledger, names, levels, served, round_))
+        self.previous = plan
+        if self.board is not None:
+            await self.board.post(plan)
+        return PlanMade(request, plan, self.recent_creates)
+
+    def _needs(
+        self, names: tuple[str, ...], levels: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Forecast and reorder point, both `(N, Q)`, and the ceiling of a sane forecast, for the named accounts."""
+        history, first = self.history, max(0, self.column + 1 - REORDER_STEPS)
+        rows = {account: row for row, account in enumerate(self.accounts)}
+        known = [place for place, name in enumerate(names) if name in rows]
+        row = [rows[names[place]] for place in known]
+        forecast = np.full((len(names), len(levels)), np.nan, dtype=np.float32)
+        creates = np.full((len(names), self.column + 1 - first), np.nan, dtype=np.float32)
+        ceiling = np.zeros(len(names), dtype=np.float32)
+        forecast[known] = self.forecaster.quantiles(history, [self.column])[row, 0]
+        creates[known] = history.needs[row, first : self.column + 1]
+        ceiling[known] = 2 * history.cap_at(self.column)[row] + 16
+        # needs are those of whole lead windows, so the latency is one of them
+        return forecast, reorder_need(creates, levels, lead_steps=1), ceiling
