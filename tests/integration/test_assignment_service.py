@@ -172,6 +172,35 @@ async def test_a_store_that_is_away_is_told_as_it_is(world: World) -> None:
         assert outcomes(await service.create(create("acme", "i-1"))) == ["dynamic"]
 
 
+async def test_a_look_goes_on_until_the_view_has_come_to_the_store(world: World) -> None:
+    store = MemoryStore(model=world.store)
+    async with serving(store) as (service,):
+        await service.create(create("acme", "i-0"))
+        await turns(20)
+        world.account("newcomer")  # behind the store's back, so its watchers sleep on
+        asked = asyncio.ensure_future(service.create(create("newcomer", "i-1")))
+        await turns(20)
+        assert not asked.done()
+        await service.create(create("acme", "i-1"))
+        assert outcomes(await asked) == ["dynamic"]
+
+
+async def test_a_look_that_takes_too_long_ends_with_the_deadline(world: World) -> None:
+    clock = HandClock()
+    async with serving(MemoryStore(model=world.store), clock=clock) as (service,):
+        await service.create(create("acme", "i-0"))
+        await turns(20)
+        world.account("newcomer")
+        hasty = asyncio.ensure_future(service.create(create("newcomer", "i-1", deadline_ms=NOW + 10)))
+        patient = asyncio.ensure_future(service.create(create("newcomer", "i-2")))
+        await turns(20)
+        clock.move_to(NOW + 10)
+        with pytest.raises(Unavailable):
+            await hasty
+        await service.create(create("acme", "i-1"))
+        assert outcomes(await patient) == ["dynamic"]
+
+
 async def test_a_bug_leaves_no_caller_waiting(world: World) -> None:
     store = FaultyStore(world)
     async with serving(store) as (service,):
@@ -252,6 +281,11 @@ async def test_a_service_that_stops_tells_those_who_wait(world: World) -> None:
         await service.stop()
         with pytest.raises(Unavailable):
             await waiting
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 async def taken_back(world: World) -> None:

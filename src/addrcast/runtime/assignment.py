@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from addrcast.runtime.view import LedgerView
 
 GROUPS_MAX = 4
-LOOK_MS = 5_000
+RETRY_MS = 1_000
 
 
 class AssignmentService:
@@ -142,23 +142,29 @@ class AssignmentService:
             page = await self._store.read(self._assigner.unknown(children))
         except AddrcastError:
             what = "the store does not say whether the request was carried out; ask again, it is idempotent"
-            self._give(self._assigner.failed(children, OutcomeUnknown(what, retry_after_ms=LOOK_MS)))
+            self._give(self._assigner.failed(children, OutcomeUnknown(what, retry_after_ms=RETRY_MS)))
         else:
             self._assigner.read_back(children, page)
 
     async def _look(self, pendings: Sequence[Pending]) -> None:
         """Bring the view up to where the store is now: every request here has arrived before."""
+        deadline_ms = min(pending.request.deadline_ms for pending in pendings)
+        alarm = asyncio.ensure_future(self._clock.sleep_until(deadline_ms))
         try:
-            page = await self._store.read([EPOCH])
-            await asyncio.wait_for(self._view.wait_revision(page.revision), LOOK_MS / 1000)
+            newest = (await self._store.read([EPOCH])).revision
+            while self._view.ledger.revision < newest and not alarm.done():
+                await self._moved_or(alarm)
         except AddrcastError as error:
             self._give([Reply(pending, error) for pending in pendings])
-        except TimeoutError:
-            for pending in pendings:
-                self._assigner.submit(pending)
         else:
-            self._assigner.looked(pendings)
-        self._wake()
+            if self._view.ledger.revision >= newest:
+                self._assigner.looked(pendings)
+            else:
+                for pending in pendings:
+                    self._assigner.submit(pending)
+        finally:
+            alarm.cancel()
+            self._wake()
 
     async def _tend(self) -> None:
         """While requests wait for addresses: look at them again when the view moves, give up on late ones."""

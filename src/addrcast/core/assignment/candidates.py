@@ -96,7 +96,9 @@ class Candidates:
         return any(parse_prefix(prefix).holds(address) for prefix in value.draining)
 
     def logical(self, account: str, pool: str, prefer: tuple[Prefix, ...]) -> str | None:
-        """A free logical address of a pool; another one each time, until none is left."""
+        """A free logical address of a pool that is declared; another one each time, until none is left."""
+        if pool not in self._ledger.pools():
+            return None
         return self._next((account, pool), lambda: self._logicals(account, pool, prefer))
 
     def physical(self, host: str) -> str | None:
