@@ -9,9 +9,17 @@ from typing import Any
 
 import click
 
-from addrcast.core.domain.errors import AddrcastError
+from addrcast.core.domain.errors import AddrcastError, Invalid
 
-COMMANDS = ("demo", "replay", "forecast", "plan", "explain", "check")
+COMMANDS = {
+    "demo": "Two days of three real fleets through the whole system.",
+    "replay": "Our planning over a trace, beside what other policies would have done.",
+    "forecast": "Quantiles of the instance counts of a history file.",
+    "plan": "What every account of a store shall hold idle, and what it holds.",
+    "explain": "Why an account of a store holds what it holds.",
+    "check": "Is a store sound?",
+}
+_HEAVY = frozenset({"numpy", "polars", "lightgbm"})
 
 
 class Commands(click.Group):
@@ -21,11 +29,21 @@ class Commands(click.Group):
         """The commands in the order in which a newcomer meets them."""
         return list(COMMANDS)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """The command of that name, None where there is none."""
+        """The command of that name, None where there is none. Raises Invalid where a library is missing."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        try:
+            command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        except ModuleNotFoundError as error:
+            if error.name not in _HEAVY:
+                raise
+            raise Invalid(cmd_name, error.name, "it is not installed: pip install 'addrcast[server]'") from None
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from addrcast.core.domain.invariants import Finding, notes, violations
+from addrcast.core.domain.finding import Finding
+from addrcast.core.domain.invariants import notes, violations
 from addrcast.core.domain.keyspace import RECORDS
 from addrcast.entrypoints.cli.options import as_json, store_path
 from addrcast.entrypoints.cli.store import ledger_of, with_store

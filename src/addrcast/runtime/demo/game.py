@@ -13,7 +13,8 @@ from addrcast.core.assignment.answer import Created
 from addrcast.core.assignment.request import CreateRequest, DeleteRequest
 from addrcast.core.dataplane.table import TableEntry
 from addrcast.core.domain.adoption import AddressInUse, adopt
-from addrcast.core.domain.invariants import Finding, violations
+from addrcast.core.domain.finding import Finding
+from addrcast.core.domain.invariants import violations
 from addrcast.core.domain.keyspace import RECORDS
 from addrcast.core.domain.record import AddressState
 from addrcast.runtime.demo.fleet import Fleet
