@@ -215,6 +215,7 @@ async def test_a_create_waits_for_an_address_until_it_comes_free(world: World) -
         await service.create(create("other", "i-1", "h2"))
         waiting = asyncio.ensure_future(service.create(create("acme", "i-1", "h2")))
         await taken_back(world)
+        await turns(20)
         assert not waiting.done()
         world.free_cooled()
         await service.create(create("other", "i-2", "h1"))  # the store wakes its watchers at the next commit
@@ -229,6 +230,7 @@ async def test_a_create_that_waits_in_vain_is_told_when_its_deadline_comes(world
         await service.create(create("other", "i-1", "h2"))
         waiting = asyncio.ensure_future(service.create(create("acme", "i-1", "h2", deadline_ms=NOW + 500)))
         await taken_back(world)
+        await turns(20)
         clock.move_to(NOW + 500)
         with pytest.raises(Unavailable):
             await waiting
@@ -278,6 +280,7 @@ async def test_a_service_that_stops_tells_those_who_wait(world: World) -> None:
         await service.create(create("other", "i-1", "h2"))
         waiting = asyncio.ensure_future(service.create(create("acme", "i-1", "h2")))
         await taken_back(world)
+        await turns(20)
         await service.stop()
         with pytest.raises(Unavailable):
             await waiting
