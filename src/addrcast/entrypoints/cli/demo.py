@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from addrcast.adapters.forecasters.gbm import GbmFitter
 from addrcast.core.domain.record import Outcome
 from addrcast.entrypoints.cli.options import as_json
 from addrcast.entrypoints.cli.progress import progress
@@ -29,7 +30,7 @@ def command(ctx: click.Context, out: str, is_json: bool) -> None:
         click.echo("Three real fleets of 5-minute samples; the forecast learns on all but the last two days, which")
         click.echo("are then played: plan every 5 minutes, creates and deletes, three hosts, one pool of 896.")
     with progress("demo") as advance:
-        result = play_demo(folder / "store", advance)
+        result = play_demo(folder / "store", advance, fit=GbmFitter())
     page = folder / "report.html"
     page.write_text(demo_page(result))
     if is_json:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from addrcast.adapters.demand.fleet_traces import read_fleets
-from addrcast.adapters.forecasters.gbm import GbmFitter
 from addrcast.core.domain.demand import CountHistory
 from addrcast.core.forecast.need import NeedHistory
 from addrcast.core.forecast.pooled import fit_need
 from addrcast.runtime.planning import NeedPlanner
 
-PLAYED_STEPS = 576
-"""Two days of 5 minutes."""
+if TYPE_CHECKING:
+    from addrcast.ports.forecaster import NeedFitter
 
 
 def common_counts() -> CountHistory:
@@ -23,10 +24,9 @@ def common_counts() -> CountHistory:
     return CountHistory(counts.accounts, start_s, counts.step_s, np.ascontiguousarray(counts.counts[:, first:]))
 
 
-def fitted_planner(counts: CountHistory, *, seed: int) -> NeedPlanner:
-    """A planner that has learnt from what came before the played steps, and knows no more than that."""
+def fitted_planner(counts: CountHistory, first: int, *, fit: NeedFitter, seed: int) -> NeedPlanner:
+    """A planner that has learnt from the columns before `first`, and knows no more than that."""
     increases = np.maximum(np.diff(counts.counts, axis=1, prepend=counts.counts[:, :1]), 0)
     history = NeedHistory.of(counts.counts, increases, start_s=counts.start_s, step_s=counts.step_s, lead=1)
-    first = counts.steps - 1 - PLAYED_STEPS
-    forecaster = fit_need(history, first, GbmFitter(), seed=seed)
+    forecaster = fit_need(history, first, fit, seed=seed)
     return NeedPlanner(counts.accounts, history, forecaster, column=first)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from addrcast.core.domain.demand import History, ReadReport
 from addrcast.runtime.demo.game import EndState, Game, Progress
-from addrcast.runtime.demo.history import PLAYED_STEPS, common_counts, fitted_planner
+from addrcast.runtime.demo.history import common_counts, fitted_planner
 from addrcast.runtime.demo.site import open_site
 from addrcast.runtime.demo.tally import AccountTally, warm_pool_misses
 
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from addrcast.core.domain.demand import CountHistory
+    from addrcast.ports.forecaster import NeedFitter
 
 SEED = 1
+PLAYED_STEPS = 576
+"""Two days of 5 minutes."""
 _START_UP_MS = 600_000
 
 
@@ -33,13 +36,18 @@ class DemoResult:
     end: EndState
 
 
-def play_demo(directory: Path, on_progress: Progress) -> DemoResult:
-    """Run the demo; `directory` is emptied first and holds the store afterwards. Raises Invalid."""
+def play_demo(
+    directory: Path, on_progress: Progress, *, fit: NeedFitter, played_steps: int = PLAYED_STEPS
+) -> DemoResult:
+    """Fit on all but the last `played_steps`, then play those.
+
+    `directory` is emptied first and holds the store afterwards. Raises Invalid.
+    """
     counts = common_counts()
-    planner = fitted_planner(counts, seed=SEED)
+    first = counts.steps - 1 - played_steps
+    planner = fitted_planner(counts, first, fit=fit, seed=SEED)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    first = planner.column
 
     async def run() -> tuple[dict[str, AccountTally], EndState]:
         now_ms = (counts.start_s + first * counts.step_s) * 1_000 - _START_UP_MS
@@ -54,7 +62,7 @@ def play_demo(directory: Path, on_progress: Progress) -> DemoResult:
         "fleets", counts.counts.size, len(counts.accounts), counts.start_s, counts.step_s, counts.steps
     )
     history = History(counts=counts, events=None, metrics=None, report=report)
-    fraction = (counts.steps - 1 - PLAYED_STEPS) / (counts.steps - 1)
+    fraction = first / (counts.steps - 1)
     warm_pools = {
         account: warm_pool_misses(history, account, from_fraction=fraction, waste=tally.waste)
         for account, tally in tallies.items()
