@@ -55,9 +55,8 @@ class GbmNeedModel:
         """Quantiles float32 `(R, Q)` in units of the rows' scale; they may cross."""
         answer = np.empty((len(features), len(self.levels)), np.float32)
         for column, bag in enumerate(self.boosters):
-            answer[:, column] = sum(booster.predict(features, num_threads=self.threads) for booster in bag) / len(
-                bag
-            )
+            each = [booster.predict(features, num_threads=self.threads) for booster in bag]
+            answer[:, column] = np.mean(each, axis=0)
         return answer
 
     def save(self, path: Path) -> None:
@@ -79,6 +78,7 @@ class GbmFitter:
 
     threads: int = 1
     trees: int = _TREES
+    bags_max: int = _BAGS_MAX
 
     def __call__(self, sample: NeedSample, levels: Sequence[float], seed: int) -> GbmNeedModel:
         """Fit one booster for each of `levels`; rows weigh by the root of their scale.
@@ -88,6 +88,9 @@ class GbmFitter:
         """
         weights = np.sqrt(sample.scales)
         settings = _SETTINGS | {"num_threads": self.threads}
+        if len(weights) < settings["min_data_in_leaf"]:
+            # No tree can split, and LightGBM draws no row at all from a handful.
+            settings["bagging_freq"] = 0
         rows = lgb.Dataset(
             sample.features,
             sample.labels,
@@ -96,7 +99,7 @@ class GbmFitter:
             params=settings,
             free_raw_data=True,
         ).construct()
-        bags = min(_BAGS_MAX, max(1, _ROWS_OF_BAGS // len(weights)))
+        bags = min(self.bags_max, max(1, _ROWS_OF_BAGS // len(weights)))
 
         def bag(level: float) -> tuple[lgb.Booster, ...]:
             each = [settings | {"alpha": level, "seed": seed + k} for k in range(bags)]

@@ -45,6 +45,29 @@ def conformal_offsets(errors: NDArray[np.float32], levels: Sequence[float]) -> N
     return offsets
 
 
+def level_positions(coverage: NDArray[np.float32], levels: Sequence[float]) -> NDArray[np.float32]:
+    """Where along the quantiles at `levels` each level really lies, float32 `(Q,)`, from 0 to Q - 1.
+
+    `coverage` `(Q,)` is the share that each quantile covered when it was checked. A level that covered too little
+    moves up to where its coverage was reached; one that covered more stays, as whole addresses do cover more.
+
+    Source: Kuleshov, Fenner and Ermon, Accurate Uncertainties for Deep Learning Using Calibrated Regression, ICML
+    2018, for quantile regression.
+    """
+    place = np.arange(len(levels))
+    reached = np.interp(levels, np.maximum.accumulate(coverage), place)
+    return np.maximum(reached, place).astype(np.float32)
+
+
+def at_positions(quantiles: NDArray[np.float32], positions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The quantiles `(..., Q)` at `positions` `(P,)` along their last axis, linear between neighbours."""
+    below = positions.astype(np.int64)
+    above = np.minimum(below + 1, quantiles.shape[-1] - 1)
+    share = positions - below
+    mixed: NDArray[np.float32] = (1 - share) * quantiles[..., below] + share * quantiles[..., above]
+    return mixed
+
+
 def adapted_levels(
     in_use: NDArray[np.float32],
     *,

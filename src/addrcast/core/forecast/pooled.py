@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from addrcast.core.forecast.calibration import at_positions, level_positions
 from addrcast.core.forecast.features import NEED_FEATURES
 from addrcast.core.forecast.need import NEED_LEVELS, NeedFitter, NeedHistory, NeedModel, NeedSample, need_quantiles
 from addrcast.core.forecast.regime import (
@@ -32,6 +33,7 @@ ROWS_MAX = 120_000
 _ROWS_CHECKED_MAX = 40_000
 _CHECKED_SHARE = 0.25
 _SHORT_SHARE = 0.1
+_UNCHECKED = np.arange(len(NEED_LEVELS), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,13 @@ class NeedForecaster:
     """A fitted model with what serves beside and beyond it: quantiles of the need at `levels`.
 
     `rules` is int8 `(N, Q)` over the accounts of the history it was fitted on and the model's levels; `fleet`
-    `(Q,)` are the quantiles of all needs at the tail's levels, in addresses.
+    `(Q,)` are the quantiles of all needs at the tail's levels, in addresses. `positions` `(Q,)` are where along the
+    served quantiles the model's levels lie by their measured coverage.
     """
 
     model: NeedModel
     rules: NDArray[np.int8]
+    positions: NDArray[np.float32]
     tail: Tail
     fleet: NDArray[np.float32]
 
@@ -65,7 +69,7 @@ class NeedForecaster:
             rules = rule_quantiles(history.only(ruled), columns, self.model.levels)
             body[ruled] = served(body[ruled], rules, self.rules[ruled])
         tail = tail_quantiles(self.tail, body[..., -1], largest_needs(history, columns), self.fleet)
-        return np.concatenate([_with_means(body), tail], axis=-1)
+        return np.concatenate([at_positions(body, _halved(self.positions)), tail], axis=-1)
 
 
 def model_quantiles(model: NeedModel, history: NeedHistory, columns: Sequence[int]) -> NDArray[np.float32]:
@@ -124,22 +128,22 @@ def fit_need(
     sample = sample_needs(history, until, rows_max=rows_max, seed=seed)
     if not len(sample.labels):
         rules = np.full((len(history.counts), len(NEED_LEVELS)), OWN_QUANTILE, np.int8)
-        return NeedForecaster(_Nothing(NEED_LEVELS), rules, Tail.OWN, fleet)
-    rules, tail = _checked(history, until, fit, seed=seed, rows_max=rows_max // 2, fleet=fleet)
-    return NeedForecaster(fit(sample, NEED_LEVELS, seed), rules, tail, fleet)
+        return NeedForecaster(_Nothing(NEED_LEVELS), rules, _UNCHECKED, Tail.OWN, fleet)
+    rules, positions, tail = _checked(history, until, fit, seed=seed, rows_max=rows_max // 2, fleet=fleet)
+    return NeedForecaster(fit(sample, NEED_LEVELS, seed), rules, positions, tail, fleet)
 
 
 def _checked(
     history: NeedHistory, until: int, fit: NeedFitter, *, seed: int, rows_max: int, fleet: NDArray[np.float32]
-) -> tuple[NDArray[np.int8], Tail]:
-    """The rules and the tail that did best on the last quarter before `until`, by a model of what came before."""
+) -> tuple[NDArray[np.int8], NDArray[np.float32], Tail]:
+    """Rules, positions and tail by the last quarter before `until`, as a model of what came before would serve it."""
     accounts = len(history.counts)
     begin = until - int(_CHECKED_SHARE * until)
     early = sample_needs(history, begin, rows_max=rows_max, seed=seed)
     stride = max(1, accounts * (until - begin) // _ROWS_CHECKED_MAX)
     columns = range(begin, until - history.lead, stride)
     if not len(early.labels) or not columns:
-        return np.full((accounts, len(NEED_LEVELS)), MODEL, np.int8), Tail.OWN
+        return np.full((accounts, len(NEED_LEVELS)), MODEL, np.int8), _UNCHECKED, Tail.OWN
     model = model_quantiles(fit(early, NEED_LEVELS, seed), history, columns)
     reactive = rule_quantiles(history, columns, NEED_LEVELS)
     came = history.needs[:, np.asarray(columns) + history.lead]
@@ -151,8 +155,10 @@ def _checked(
         block=day_columns(history.step_s, stride),
         happened=np.count_nonzero(history.needs[:, begin + history.lead : until], axis=1),
     )
-    top = served(model, reactive, rules)[..., -1]
-    return rules, choose_tail(came, top=top, own_largest=largest_needs(history, columns), fleet=fleet)
+    quantiles = served(model, reactive, rules)
+    coverage = (came[..., None] <= np.rint(quantiles)).mean(axis=(0, 1), dtype=np.float32)
+    tail = choose_tail(came, top=quantiles[..., -1], own_largest=largest_needs(history, columns), fleet=fleet)
+    return rules, level_positions(coverage, NEED_LEVELS), tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +171,8 @@ class _Nothing:
         return np.zeros((len(features), len(self.levels)), np.float32)
 
 
-def _with_means(quantiles: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The quantiles with the mean of each two neighbours between them."""
-    between = (quantiles[..., :-1] + quantiles[..., 1:]) / 2
-    both = np.empty((*quantiles.shape[:-1], 2 * quantiles.shape[-1] - 1), np.float32)
-    both[..., ::2], both[..., 1::2] = quantiles, between
+def _halved(positions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The positions with the middle of each two neighbours between them."""
+    both = np.empty(2 * len(positions) - 1, np.float32)
+    both[::2], both[1::2] = positions, (positions[:-1] + positions[1:]) / 2
     return both
