@@ -174,9 +174,9 @@ def rows() -> list[Row]:
     """The figures for a memory file system and for the disk under the working directory."""
     found = []
     DISK_FILES.mkdir(exist_ok=True)
-    for name, parent, goal, round_size in (("memory", MEMORY_FILES, 0.7, 16384), ("disk", DISK_FILES, 0.9, 8192)):
+    for name, parent, goal in (("memory", MEMORY_FILES, 0.7), ("disk", DISK_FILES, 0.9)):
         with tempfile.TemporaryDirectory(dir=parent) as directory:
-            store, comparing, blind = asyncio.run(rates(Path(directory), rounds=5, round_size=round_size))
+            store, comparing, blind = asyncio.run(rates(Path(directory), rounds=11, round_size=8192))
         title = f"bindings into LMDB on {name}, {CALLERS} callers"
         found.append(at_least(title, store, "bindings/s", reference=comparing, goal=goal))
         found.append(plain(f"{title}, to blind writes", store, "bindings/s", reference=blind))

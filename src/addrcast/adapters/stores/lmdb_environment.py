@@ -25,7 +25,7 @@ class Environment:
 
     LMDB must not change the size of its map while this process has a transaction, and does not check it. So every
     read transaction lives inside `reading`, short and without waiting, on one lock; the write transactions all
-    belong to the one thread that also calls `grow` and `follow_growth`, between them.
+    belong to one thread, which alone changes the size, between them.
     """
 
     def __init__(self, directory: Path, *, map_bytes: int = MAP_BYTES) -> None:
