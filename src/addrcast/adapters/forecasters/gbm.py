@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ _SETTINGS: dict[str, Any] = {
     "max_bin": 31,
     "deterministic": True,
     "force_row_wise": True,
+    "num_threads": 1,
     "verbose": -1,
 }
 
@@ -74,20 +76,32 @@ class GbmNeedModel:
 
 @dataclass(frozen=True, slots=True)
 class GbmFitter:
-    """Fits the pooled model on `threads` threads; the number of threads does not change the model."""
+    """Fits the pooled model on `threads` threads; their number does not change the model."""
 
     threads: int = 1
     trees: int = _TREES
     bags_max: int = _BAGS_MAX
 
     def __call__(self, sample: NeedSample, levels: Sequence[float], seed: int) -> GbmNeedModel:
-        """Fit one booster for each of `levels`; rows weigh by the root of their scale.
+        """Fit the boosters of each of `levels`; rows weigh by the root of their scale.
 
         Misses are counted in addresses, which asks for the scale itself as the weight; its root loses less
         to the few largest accounts (see docs/decisions/forecast-row-weights.md).
         """
+        # LightGBM's own threads wait for each other at every split, which is slow on a busy machine.
+        shares = [levels[k :: self.threads] for k in range(min(self.threads, len(levels)))]
+        with ThreadPoolExecutor(self.threads) as pool:
+            fitted = list(pool.map(lambda share: self._fit(sample, share, seed), shares))
+        bag_of = {
+            level: bag
+            for share, bags in zip(shares, fitted, strict=True)
+            for level, bag in zip(share, bags, strict=True)
+        }
+        return GbmNeedModel(tuple(levels), NEED_FEATURES, tuple(bag_of[level] for level in levels), self.threads)
+
+    def _fit(self, sample: NeedSample, levels: Sequence[float], seed: int) -> list[tuple[lgb.Booster, ...]]:
         weights = np.sqrt(sample.scales)
-        settings = _SETTINGS | {"num_threads": self.threads}
+        settings = dict(_SETTINGS)
         if len(weights) < settings["min_data_in_leaf"]:
             # No tree can split, and LightGBM draws no row at all from a handful.
             settings["bagging_freq"] = 0
@@ -97,7 +111,6 @@ class GbmFitter:
             weight=weights / weights.mean(),
             feature_name=list(NEED_FEATURES),
             params=settings,
-            free_raw_data=True,
         ).construct()
         bags = min(self.bags_max, max(1, _ROWS_OF_BAGS // len(weights)))
 
@@ -105,7 +118,7 @@ class GbmFitter:
             each = [settings | {"alpha": level, "seed": seed + k} for k in range(bags)]
             return tuple(lgb.train(one, rows, self.trees) for one in each)
 
-        return GbmNeedModel(tuple(levels), NEED_FEATURES, tuple(bag(level) for level in levels), self.threads)
+        return [bag(level) for level in levels]
 
 
 def load_need_model(path: Path, *, threads: int = 1) -> GbmNeedModel:

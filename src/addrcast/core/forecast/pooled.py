@@ -136,7 +136,7 @@ def fit_need(
 def _checked(
     history: NeedHistory, until: int, fit: NeedFitter, *, seed: int, rows_max: int, fleet: NDArray[np.float32]
 ) -> tuple[NDArray[np.int8], NDArray[np.float32], Tail]:
-    """Rules, positions and tail by the last quarter before `until`, as a model of what came before would serve it."""
+    """Rules, positions and tail by the last quarter before `until`, served by a model of what came before."""
     accounts = len(history.counts)
     begin = until - int(_CHECKED_SHARE * until)
     early = sample_needs(history, begin, rows_max=rows_max, seed=seed)
