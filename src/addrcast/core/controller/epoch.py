@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from addrcast.core.domain.keyspace import SUBSCRIPTIONS
-from addrcast.core.domain.record import EpochState
+from addrcast.core.domain.record import EpochState, HostState
 from addrcast.core.domain.transitions import Draft
 from addrcast.core.propagation.audience import LostHosts, Wait, account_audience
 
@@ -18,20 +18,28 @@ if TYPE_CHECKING:
     from addrcast.core.domain.transaction import Compare
 
 
-def unheard(ledger: Ledger) -> Iterator[tuple[str, Wait]]:
-    """The accounts and hosts without an acknowledgement in the present epoch; lost hosts are left out.
+def unheard(ledger: Ledger, *, lost_hosts: LostHosts = LostHosts.LEFT_OUT) -> Iterator[Wait]:
+    """The hosts that may have entries of the lost time in their tables.
 
-    Looks at every key of the ledger.
+    A host was heard once it joined and came up after the restore, whether or not the restored store says that it
+    mirrors an account, and once it acknowledged every account that it does. Lost hosts are left out where every
+    receiver checks. Looks at every key of the ledger.
     """
+    restored = ledger.epoch.revision
+    for host, entry in sorted(ledger.hosts().items()):
+        is_left_out = entry.required.state is HostState.LOST and lost_hosts is LostHosts.LEFT_OUT
+        is_back = entry.required.state in (HostState.UP, HostState.DRAINING) and entry.revision > restored
+        if not (is_back or is_left_out):
+            yield Wait(host, restored)
     for account in sorted({rest.partition(".")[2] for rest, _ in ledger.items(SUBSCRIPTIONS)}):
-        audience = account_audience(ledger, account, lost_hosts=LostHosts.LEFT_OUT)
-        for wait in audience.behind(0):
-            yield account, wait
+        yield from account_audience(ledger, account, lost_hosts=lost_hosts).behind(0)
 
 
-def opened(ledger: Ledger, *, fence: Compare) -> Draft | None:
+def opened(ledger: Ledger, *, fence: Compare, lost_hosts: LostHosts = LostHosts.LEFT_OUT) -> Draft | None:
     """The transaction that opens a closed store; None while a host is unheard, or where it is not closed."""
     epoch = ledger.epoch
-    if epoch.value is None or epoch.value.state is not EpochState.CLOSED or any(unheard(ledger)):
+    if epoch.value is None or epoch.value.state is not EpochState.CLOSED:
+        return None
+    if any(True for _ in unheard(ledger, lost_hosts=lost_hosts)):
         return None
     return Draft((epoch,), ((epoch, msgspec.structs.replace(epoch.value, state=EpochState.OPEN)),), fence)

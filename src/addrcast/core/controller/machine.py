@@ -26,6 +26,7 @@ from addrcast.core.controller.reserving import PlanInProgress
 from addrcast.core.controller.settings import ControllerSettings
 from addrcast.core.controller.tombstones import ended_tombstones
 from addrcast.core.domain.errors import Stale
+from addrcast.core.domain.record import EpochState
 from addrcast.core.propagation.stamps import FutureStamps
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class ControllerMachine:
     def _sweep(self, ledger: Ledger, now_ms: int) -> Iterator[Effect]:
         settings, fence = self.settings, self._fence
         judge = CoolingJudge(ledger, settings, self.stamps, now_ms=now_ms, overridden=self.overridden)
-        opening = opened(ledger, fence=fence)
+        opening = opened(ledger, fence=fence, lost_hosts=settings.lost_hosts)
         yield from self._commit(Duty.COOLING, (judged.end for judged in judge.judged() if judged.verdict.is_over))
         yield from self._commit(
             Duty.TOMBSTONES,
@@ -144,6 +145,10 @@ class ControllerMachine:
         yield from self._commit(Duty.GIVING_BACK, going_back(ledger, self.stamps, fence=self._fence, now_ms=now_ms))
 
     def _carry_out(self, ledger: Ledger, now_ms: int) -> Iterator[Effect]:
+        if ledger.epoch.required.state is not EpochState.OPEN:
+            # what looks free may still be in the tables of hosts that were not heard
+            self._plan_ms = max(self._plan_ms, self._round_ms)
+            return
         if now_ms >= self._plan_ms and not self._is_planning:
             self._plan_ms = now_ms + self.settings.plan_every_ms
             self._is_planning = True
