@@ -125,8 +125,7 @@ class Watch:
         self._receiver = receiver
         self._lineage = link.site.lineage
         self._is_due = False
-        self._number = max(link.site.watchers, default=0) + 1
-        link.site.watchers[self._number] = self._wake
+        self._number = link.site.enter(self._wake)
         self._wake()
 
     def stop(self) -> None:

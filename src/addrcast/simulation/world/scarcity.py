@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from addrcast.core.domain.address import parse_address
-from addrcast.core.domain.record import AddressState, HostState, Record
+from addrcast.core.domain.record import AddressState, HostState, InstanceState, Record
 from addrcast.simulation.checkers import Broken
 
 if TYPE_CHECKING:
@@ -87,6 +87,10 @@ class ScarcityChecker:
 
     def _look(self, asked: _Asked) -> None:
         truth, request = self._truth, asked.request
+        bound = truth.instances.get((request.account, request.instance))
+        if bound is not None and bound.state is InstanceState.BOUND:
+            asked.was_short = asked.was_hopeless = True  # it keeps its address, and may lack one to move to
+            return
         account = self._accounts[request.account]
         hosts = {host for host, value in truth.hosts.items() if value.state is HostState.UP}
         if request.host:
@@ -98,8 +102,11 @@ class ScarcityChecker:
         if is_ready or (is_free and spares):
             return
         asked.was_short = True
+        coming = {host for host, value in truth.hosts.items() if value.state is HostState.REJOINING} | hosts
+        if request.host:
+            coming &= {request.host}
         asked.was_hopeless = asked.was_hopeless or not (
-            (spares or self._comes_to(hosts)) and (is_free or self._comes_into(request.account, account))
+            (spares or self._comes_to(coming)) and (is_free or self._comes_into(request.account, account))
         )
 
     def _is_free(self, account: str, pool: str) -> bool:
@@ -109,13 +116,9 @@ class ScarcityChecker:
         return any((account, logical) not in truth.records for logical in self._logicals[pool])
 
     def _comes_to(self, hosts: set[str]) -> bool:
-        """Whether a physical address of some hosts cools or lies idle."""
-        is_cooling = any(
-            hold.host in hosts and physical not in self._truth.owners for physical, hold in self._truth.holds.items()
-        )
-        return is_cooling or any(
-            record.host in hosts and record.state is not AddressState.BOUND for record in self._truth.records.values()
-        )
+        """Whether a physical address of some hosts is anything but bound."""
+        bound = {each.physical for each in self._truth.records.values() if each.state is AddressState.BOUND}
+        return any(not self._physicals[host] <= bound for host in hosts)
 
     def _comes_into(self, account: str, declared: Account) -> bool:
         """Whether a logical address of an account's pools cools or lies idle."""

@@ -32,6 +32,7 @@ class Site:
         self.watchers: dict[int, Callable[[], None]] = {}
         self._timeline = timeline
         self._published = 0
+        self._entered = 0
 
     def publish(self) -> None:
         """Show what is new to the checkers, then let the watchers know."""
@@ -45,6 +46,12 @@ class Site:
         for change in changes:
             self.on_change(change)
         self.wake()
+
+    def enter(self, watcher: Callable[[], None]) -> int:
+        """Let a watcher know of changes from now on, until its number is taken out of `watchers`."""
+        self._entered += 1
+        self.watchers[self._entered] = watcher
+        return self._entered
 
     def wake(self) -> None:
         """Let every watcher look."""

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class TableChecker:
     """Looks at the kernel tables of all hosts whenever an address gets an owner or an entry is written.
 
-    Of a lost host nothing can be said until it is up again, unless lost hosts are waited for: `is_lost_counted`.
-    What it had while it was lost is `excused` until then, since every receiver checks (VNI, logical). After a
-    restore the same holds for a host that has not joined again.
+    Of a host that was given up nothing can be said until it is up again, unless lost hosts are waited for:
+    `is_lost_counted`. What it had meanwhile is excused until then, since every receiver checks (VNI, logical).
+    What is written after a restore by a host that is not up again is of the lost time.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class TableChecker:
         self._is_lost_counted = is_lost_counted
         self._excused: dict[str, set[TableEntry]] = {name: set() for name in hosts}
         self._behind: set[str] = set()
+        self._given_up: set[str] = set()
         self._applied: dict[tuple[str, Name], int] = {}
         truth.on_owner.append(self._owned)
         truth.on_host.append(self._host_changed)
@@ -50,6 +51,7 @@ class TableChecker:
         self._behind = set(self._hosts)
         for name, host in self._hosts.items():
             if self._state(name) is HostState.LOST:
+                self._given_up.add(name)
                 self._excused[name] = set(host.table.entries())
 
     def _state(self, host: str) -> HostState | None:
@@ -78,14 +80,15 @@ class TableChecker:
         if name not in self._hosts or value is None:
             return
         if value.state is HostState.LOST and not self._is_lost_counted:
+            self._given_up.add(name)
             self._excused[name] = set(self._hosts[name].table.entries())
         elif value.state is HostState.UP:
-            self._excused[name].clear()
-        if value.state is HostState.REJOINING:
+            self._given_up.discard(name)
             self._behind.discard(name)
+            self._excused[name].clear()
 
     def _written(self, host: SimulatedHost, entry: TableEntry) -> None:
-        if self._state(host.name) is HostState.LOST and not self._is_lost_counted:
+        if host.name in self._given_up:
             self._excused[host.name].add(entry)
             return
         if host.name in self._behind:
