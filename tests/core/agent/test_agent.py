@@ -683,18 +683,29 @@ def test_an_unsubscription_that_fails_is_tried_again(fault: str) -> None:
     assert not world.cluster.ledger().subscription("h1", "a")
 
 
-def test_a_host_unsubscribes_only_when_no_acknowledgement_is_under_way() -> None:
+def test_an_acknowledgement_that_lands_after_the_host_unsubscribed_is_void() -> None:
     world = OneHost()
     world.cluster.create("a", "i1", "h1")
     world.until(Commit, Purpose.ACKNOWLEDGE)
+    late = world.host.asked[0]
+    assert isinstance(late, Commit)
     world.cluster.leave("h1", "a")
-    world.host.deliver(world.cluster.now_ms)
-    world.host.carry_out(1)
-    world.host.answer(world.cluster.now_ms)
-    assert world.next_commit() is Purpose.ACKNOWLEDGE
     world.pass_ms(500)
     assert not world.cluster.ledger().subscription("h1", "a")
+    assert [result.is_success for result in world.cluster.store.commit(late.transactions)] == [False]
     assert world.acknowledged() is None
+
+
+def test_a_host_comes_up_only_when_its_table_has_nothing_that_no_account_claims() -> None:
+    world = OneHost()
+    world.host.kill()
+    world.host.table.ensure_account(99)
+    world.host.start(world.cluster.now_ms)
+    world.settle()
+    assert world.cluster.ledger().host("h1").required.state is HostState.REJOINING
+    world.pass_ms(2_000)
+    assert world.cluster.ledger().host("h1").required.state is HostState.UP
+    assert 99 not in world.host.table.dump()
 
 
 def test_an_unwanted_request_is_not_repeated_when_the_store_comes_back() -> None:

@@ -260,7 +260,7 @@ ROWS: list[tuple[str, Draft, str, str]] = [
     ("host lost", host_lost(EPOCH, HOST, fence=FENCE), "E=m H=m host_alive=0 fence=m", "H lost"),
     ("host rejoins", host_rejoins(EPOCH, HOST), "E=m H=m", "H rejoining"),
     ("host up", host_up(EPOCH, host_rejoins(EPOCH, HOST).entries_at(40)[0]), "E=m H=m", "H up"),
-    ("acknowledge", acknowledge(EPOCH, HOST, NO_ACK, revision=39), "E=m H=m", "A"),
+    ("acknowledge", acknowledge(EPOCH, HOST, SUBSCRIBED, NO_ACK, revision=39), "E=m H=m S=m", "A"),
     ("subscribe", subscribe(EPOCH, Entry(SUBSCRIBED.key)), "E=m S=0", "S"),
     ("leave", leave(EPOCH, SUBSCRIBED), "E=m S=m", "S"),
     ("unsubscribe", unsubscribe(EPOCH, LEAVING, NO_ACK), "E=m S=m", "delete S, delete A"),
@@ -390,7 +390,7 @@ def test_lost_and_rejoining_void_what_the_host_acknowledged_before() -> None:
 
 
 def test_an_acknowledgement_names_epoch_revision_and_incarnation() -> None:
-    applied = value_of(acknowledge(EPOCH, HOST, NO_ACK, revision=39), NO_ACK.key)
+    applied = value_of(acknowledge(EPOCH, HOST, SUBSCRIBED, NO_ACK, revision=39), NO_ACK.key)
     assert (applied.epoch, applied.revision, applied.incarnation) == (4, 39, 6)
 
 

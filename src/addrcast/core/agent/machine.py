@@ -221,7 +221,7 @@ class AgentMachine:
         if not account.mirror.is_synced:
             self._requests.later(event.cause, now_ms + self.settings.confirm_after_ms)
         self._note(account, now_ms)
-        return [*map(Report, faults), *self._part(account, now_ms)]
+        return [*map(Report, faults), *self._part(account)]
 
     def _changed(self, change: Change, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
@@ -235,7 +235,7 @@ class AgentMachine:
                 if not self._is_still_counted(host, epoch):
                     return self._rejoin(now_ms, f"{event.key} has changed")
             elif kind == SUBSCRIPTIONS and first == self.host:
-                effects += self._subscribed(second, entry_after(Subscription, event), now_ms)
+                effects += self._subscribed(second, entry_after(Subscription, event))
             elif kind in (RECORDS, ACCOUNTS) and (account := self._serving.accounts.get(first)) is not None:
                 touched[first] = account
                 if kind == RECORDS:
@@ -258,7 +258,7 @@ class AgentMachine:
         self._epoch = epoch
         return True
 
-    def _subscribed(self, name: str, subscription: Entry[Subscription], now_ms: int) -> list[Effect]:
+    def _subscribed(self, name: str, subscription: Entry[Subscription]) -> list[Effect]:
         before = self._serving.accounts.get(name)
         if not subscription:
             self._acknowledgements.forget(name)
@@ -270,7 +270,7 @@ class AgentMachine:
             return [self._watch_again(), self._scan(account)]
         if account.is_leaving:
             self._acknowledgements.forget(name)
-            return self._part(account, now_ms)
+            return self._part(account)
         return [self._scan(account)] if was_leaving else []
 
     def _declared(self, account: ServedAccount, event: StoreEvent) -> list[Effect]:
@@ -278,7 +278,7 @@ class AgentMachine:
         declared = entry_after(Account, event).value
         return [] if declared is None or declared.vni == account.vni else [self._scan(account)]
 
-    def _part(self, account: ServedAccount, now_ms: int) -> list[Effect]:
+    def _part(self, account: ServedAccount) -> list[Effect]:
         """Take a leaving account out of the kernel; once nothing of it is there, out of the store."""
         if not account.is_leaving or self.phase not in _COUNTED:
             return []
@@ -288,11 +288,7 @@ class AgentMachine:
             return []
         acknowledgement: Entry[Acknowledgement] = Entry(acknowledgement_key(self.host, account.name))
         draft = unsubscribe(self._epoch, account.subscription, acknowledgement)
-        parting = Commit(self.term, Purpose.UNSUBSCRIBE, (draft.transaction(),), ((account.name, 0),))
-        if self._is_acknowledging:  # an acknowledgement that lands later would vouch for an empty table
-            self._requests.later(parting, now_ms + self.settings.backoff.first_ms)
-            return []
-        return [parting]
+        return [Commit(self.term, Purpose.UNSUBSCRIBE, (draft.transaction(),), ((account.name, 0),))]
 
     def _programmed(self, event: Programmed, now_ms: int) -> list[Effect]:
         accounts, left = self._programming.settle(event, now_ms)
@@ -301,7 +297,7 @@ class AgentMachine:
             self._note(account, now_ms)
         for name in left:
             account_left = self._serving.accounts.get(name)
-            effects += [] if account_left is None else self._part(account_left, now_ms)
+            effects += [] if account_left is None else self._part(account_left)
         if event.rejected or event.failed:
             first = event.rejected[0] if event.rejected else f"the account with VNI {event.failed[0]}"
             count = len(event.rejected) + len(event.failed)
@@ -356,7 +352,7 @@ class AgentMachine:
         return []
 
     def _proceed(self, now_ms: int) -> list[Effect]:
-        effects = [again for request in self._requests.take(now_ms) for again in self._ask_again(request, now_ms)]
+        effects = [again for request in self._requests.take(now_ms) for again in self._ask_again(request)]
         # one of the two at a time: turning up changes H, which an acknowledgement compares
         if self.phase in _ACKNOWLEDGING and not self._is_acknowledging:
             effects += self._acknowledge(now_ms)
@@ -365,7 +361,7 @@ class AgentMachine:
         program, dump = self._programming.next(now_ms), self._programming.next_dump(now_ms)
         return [*effects, *[step for step in (program, dump) if step is not None]]
 
-    def _ask_again(self, request: Request, now_ms: int) -> list[Effect]:
+    def _ask_again(self, request: Request) -> list[Effect]:
         match request:
             case Watch():
                 return [self._watch_again()] if request.number == self._watch else []
@@ -379,12 +375,14 @@ class AgentMachine:
                 return []
             case Commit():
                 account = self._serving.accounts.get(request.accounts[0][0])
-                return self._part(account, now_ms) if account is not None else []
+                return self._part(account) if account is not None else []
             case _:
                 return [request]
 
     def _turn_up(self, now_ms: int) -> list[Effect]:
         is_synced = self.phase is Phase.SYNCING and all(a.is_tried for a in self._serving.accounts.values())
+        if is_synced and self._programming.has_strays(now_ms):
+            return []  # after a restore nobody waits for what is left of accounts that the store does not know of
         if is_synced and self._key.required.state is HostState.REJOINING:
             self.phase = Phase.TURNING_UP
             return [Commit(self.term, Purpose.TURN_UP, (host_up(self._epoch, self._key).transaction(),))]
@@ -399,7 +397,13 @@ class AgentMachine:
             return []
         self._is_acknowledging = True
         drafts = [
-            acknowledge(self._epoch, self._key, Entry(acknowledgement_key(self.host, name)), revision=revision)
+            acknowledge(
+                self._epoch,
+                self._key,
+                self._serving.accounts[name].subscription,
+                Entry(acknowledgement_key(self.host, name)),
+                revision=revision,
+            )
             for name, revision in accounts
         ]
         return [Commit(self.term, Purpose.ACKNOWLEDGE, tuple(draft.transaction() for draft in drafts), accounts)]

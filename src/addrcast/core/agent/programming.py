@@ -65,6 +65,12 @@ class Programming:
         """Whether the batch in flight changes an account."""
         return vni in (self._flying or ())
 
+    def has_strays(self, now_ms: int) -> bool:
+        """Whether the kernel has virtual networks that no account claims; an audit then removes them."""
+        if self.found and self._audit_ms is None and not self._is_dumping:
+            self.audit(now_ms)
+        return bool(self.found or self.removals)
+
     def audit(self, at_ms: int) -> None:
         """Compare the whole table at that time, or earlier."""
         self._audit_ms = at_ms if self._audit_ms is None else min(at_ms, self._audit_ms)

@@ -39,11 +39,19 @@ def host_up(epoch: Entry[StoreEpoch], host: Entry[Host]) -> Draft:
 
 
 def acknowledge(
-    epoch: Entry[StoreEpoch], host: Entry[Host], acknowledgement: Entry[Acknowledgement], *, revision: int
+    epoch: Entry[StoreEpoch],
+    host: Entry[Host],
+    subscription: Entry[Subscription],
+    acknowledgement: Entry[Acknowledgement],
+    *,
+    revision: int,
 ) -> Draft:
-    """An account is complete in the host's tables up to `revision`; `host` is the agent's own incarnation."""
+    """An account is complete in the host's tables up to `revision`; `host` is the agent's own incarnation.
+
+    The subscription must stand: landing after its end, an acknowledgement would vouch for an empty table.
+    """
     applied = Acknowledgement(epoch=epoch.required.epoch, revision=revision, incarnation=host.required.incarnation)
-    return Draft((epoch, host), ((acknowledgement, applied),))
+    return Draft((epoch, host, subscription), ((acknowledgement, applied),))
 
 
 def subscribe(epoch: Entry[StoreEpoch], subscription: Entry[Subscription]) -> Draft:
