@@ -30,6 +30,7 @@ def fleet(accounts: int, *, shared_pools: int = 64, seed: int = 7) -> PlanInput:
     logical = np.where(shared < shared_pools, shared, NO_POOL)
     draws = np.stack([logical, np.full(accounts, shared_pools)], axis=1).astype(np.int32)
     reserved = dice.poisson(1.0, size=accounts).astype(np.int32)
+    preserved = dice.poisson(0.5, size=accounts).astype(np.int32)
     names = (*(f"shared-{pool:03d}" for pool in range(shared_pools)), "physical")
     held = np.bincount(draws.ravel()[draws.ravel() >= 0], np.repeat(reserved, 2)[draws.ravel() >= 0])
     total = np.append(np.full(shared_pools, 3 * accounts // shared_pools), 4 * accounts).astype(np.int64)
@@ -40,7 +41,8 @@ def fleet(accounts: int, *, shared_pools: int = 64, seed: int = 7) -> PlanInput:
         fault=(dice.random(accounts) < 0.01).astype(np.uint8),
         tiers=tuple(DEFAULT_TIERS.items()),
         tier=tier,
-        preserved=dice.poisson(0.5, size=accounts).astype(np.int32),
+        preserved=preserved,
+        within_hold=preserved // 2,
         reserved=reserved,
         bound=dice.poisson(20 * scale[:, 0]).astype(np.int32),
         quota=np.where(dice.random(accounts) < 0.2, 25, UNLIMITED).astype(np.int32),

@@ -1,28 +1,40 @@
-"""Rounds of plan, steps, creates, deletes and time in one ledger, beside a twin that only counts."""
+"""Rounds of plan, steps, creates, deletes, aging and time in one ledger, beside a twin that only counts."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.core.reservation.cluster import HOUR_MS, Cluster, open_cluster
-from tests.core.reservation.fleet import CALM, plan_input, pool_columns
+from tests.core.reservation.cluster import Cluster, open_cluster
+from tests.core.reservation.fleet import CALM
 
+from addrcast.core.controller.giving_back import going_back
+from addrcast.core.domain.keyspace import parts_of
 from addrcast.core.domain.record import AddressState
-from addrcast.core.domain.resource import DEFAULT_TIERS
-from addrcast.core.reservation.aging import Why
+from addrcast.core.domain.resource import DEFAULT_TIERS, MINUTE_MS
+from addrcast.core.domain.transaction import Compare
+from addrcast.core.propagation.stamps import FutureStamps
 from addrcast.core.reservation.batch import batch_of
 from addrcast.core.reservation.cutting import ReserveStep
 from addrcast.core.reservation.plan import Plan, plan_for
-from addrcast.core.reservation.plan_input import UNLIMITED
+from addrcast.core.reservation.policy import ServedNeed
+from addrcast.core.reservation.supply import Round, plan_input_of
+from addrcast.core.reservation.surplus import Why
+
+if TYPE_CHECKING:
+    from addrcast.core.domain.resource import Tier
 
 NAMES = ("a", "b", "c")
 TIERS = ("premium", "standard", "basic")
 QUOTA = 9
 SIZE = 32
 IDLE = (AddressState.RESERVED, AddressState.PRESERVED)
+NEEDS = st.lists(st.integers(0, 14), min_size=3, max_size=3)
+SETTINGS = replace(CALM, dead_band=1)
 
 
 class Rounds(RuleBasedStateMachine):
@@ -32,7 +44,7 @@ class Rounds(RuleBasedStateMachine):
         super().__init__()
         self.cluster: Cluster = open_cluster()
         self.twin = {(name, state): 0 for name in NAMES for state in ("bound", "reserved", "preserved", "cooling")}
-        self.rounds = [0, 0, 0]
+        self.previous: Plan | None = None
 
     @initialize()
     def declare(self) -> None:
@@ -43,41 +55,25 @@ class Rounds(RuleBasedStateMachine):
         for name, tier in zip(NAMES, TIERS, strict=True):
             self.cluster.add_account(name, "shared", tier=tier, quota=QUOTA if name == "c" else None)
 
-    def column(self, state: str) -> list[int]:
-        return [self.twin[name, state] for name in NAMES]
-
-    def total(self, state: str) -> int:
-        return sum(self.column(state))
-
     def plan(self, needs: list[int]) -> Plan:
-        free = SIZE - sum(self.twin.values())
-        pools = pool_columns(
-            {"name": "shared", "free": free, "total": SIZE}
-            | {state: self.total(state) for state in ("reserved", "preserved", "cooling")}
-        )
-        return plan_for(
-            plan_input(
-                [[float(need)] * 3 for need in needs],
-                accounts=NAMES,
-                tiers=dict(DEFAULT_TIERS),
-                tier=TIERS,
-                pools=pools,
-                draws=[[0]] * 3,
-                preserved=self.column("preserved"),
-                reserved=self.column("reserved"),
-                bound=self.column("bound"),
-                quota=[UNLIMITED, UNLIMITED, QUOTA],
-                unwanted_rounds=self.rounds,
-                settings=replace(CALM, dead_band=1, ttl_ms=10**12),
-            )
-        )
+        need = np.array(needs, dtype=np.float32)[:, None].repeat(2, axis=1)
+        served = ServedNeed(need, np.zeros(3, dtype=np.uint8))
+        round_ = Round(self.cluster.now_ms, 0, previous=self.previous, settings=SETTINGS)
+        return plan_for(plan_input_of(self.cluster.ledger, NAMES, np.array([0.5, 0.99]), served, round_))
 
-    @rule(needs=st.lists(st.integers(0, 14), min_size=3, max_size=3), batch_max=st.integers(1, 9))
+    def lasting(self, name: str) -> int:
+        """The reservations that are not in the last ten minutes before they age."""
+        after_ms = self.cluster.now_ms + 10 * MINUTE_MS - self.tier(name).age_limit_ms
+        reserved = self.cluster.ledger.in_state(name, AddressState.RESERVED)
+        return sum(entry.required.since_ms > after_ms for entry in reserved)
+
+    def tier(self, name: str) -> Tier:
+        return DEFAULT_TIERS[TIERS[NAMES.index(name)]]
+
+    @rule(needs=NEEDS, batch_max=st.integers(1, 9))
     def plan_and_carry_out(self, needs: list[int], batch_max: int) -> None:
-        plan = self.plan(needs)
-        before = dict(self.twin)
-        free = SIZE - sum(before.values())
-        self.rounds = plan.unwanted_rounds.tolist()
+        self.previous = plan = self.plan(needs)
+        free = SIZE - sum(self.twin.values())
         served: list[str] = []
         position: int | None = 0
         while position is not None:
@@ -95,7 +91,10 @@ class Rounds(RuleBasedStateMachine):
                     served.append(step.account)
                     self.twin[step.account, "reserved"] += 1
                 else:
-                    self.twin[step.account, "preserved" if step.why is Why.HOLD_OVER else "reserved"] -= 1
+                    record = self.cluster.ledger.record(step.account, step.logical).required
+                    is_past_hold = record.since_ms + self.tier(step.account).hold_ms <= self.cluster.now_ms
+                    assert is_past_hold or step.why is Why.RESERVED
+                    self.twin[step.account, "preserved" if step.why is Why.PRESERVED else "reserved"] -= 1
                     self.twin[step.account, "cooling"] += 1
             self.cluster.carry_out(batch.steps)
             position = batch.next_position
@@ -107,13 +106,15 @@ class Rounds(RuleBasedStateMachine):
         left = SIZE - sum(self.twin.values())
         assert left == free - len(served)
         for row, name in enumerate(NAMES):
-            assert self.twin[name, "reserved"] <= target[name]
+            assert self.lasting(name) <= target[name]
+            if plan.let_go[row]:
+                assert self.lasting(name) + self.twin[name, "preserved"] == plan.target[row] >= plan.wanted[row]
             headroom = -(-SIZE * round(100 * DEFAULT_TIERS[TIERS[row]].headroom) // 100)
             if name in served:
                 assert left >= headroom
             used = self.twin[name, "bound"] + self.twin[name, "reserved"] + self.twin[name, "preserved"]
             assert name != "c" or used <= max(QUOTA, self.twin[name, "bound"] + self.twin[name, "preserved"])
-            is_unmet = self.twin[name, "reserved"] < target[name]
+            is_unmet = self.lasting(name) < target[name]
             if is_unmet and name != "c":
                 # whoever is still short was stopped by what its rank leaves free, and no later rank got any
                 assert left <= headroom
@@ -140,9 +141,32 @@ class Rounds(RuleBasedStateMachine):
             self.cluster.free(name, entry.key.removeprefix(f"network_address.{name}."))
         self.twin[name, "cooling"] = 0
 
-    @rule(hours=st.integers(1, 30))
-    def wait(self, hours: int) -> None:
-        self.cluster.now_ms += hours * HOUR_MS
+    @rule(minutes=st.sampled_from([1, 4, 9, 70, 400, 1_800]))
+    def wait(self, minutes: int) -> None:
+        """Time passes, and what is past its age limit then goes without a plan."""
+        self.cluster.now_ms += minutes * MINUTE_MS
+        drafts = going_back(
+            self.cluster.ledger, FutureStamps(skew_max_ms=0), fence=Compare("leader", 1), now_ms=self.cluster.now_ms
+        )
+        for record in [draft.writes[0][0] for draft in drafts]:
+            _, account, logical = parts_of(record.key)
+            self.cluster.enter(account, logical, AddressState.COOLING)
+            self.twin[account, record.required.state.value] -= 1
+            self.twin[account, "cooling"] += 1
+
+    @rule(needs=NEEDS)
+    def come_to_rest(self, needs: list[int]) -> None:
+        """The same needs round after round, and no creates: who is short of nothing holds exactly its need."""
+        for _ in range(6):
+            self.wait(16)
+            for name in NAMES:
+                self.end_cooling(name)
+            self.plan_and_carry_out(needs, 9)
+        plan = self.plan(needs)
+        is_short = plan.by_quota + plan.by_pool > 0
+        for row, name in enumerate(NAMES):
+            if not is_short[row]:
+                assert self.lasting(name) + self.twin[name, "preserved"] == needs[row]
 
     @invariant()
     def the_ledger_and_the_twin_agree(self) -> None:

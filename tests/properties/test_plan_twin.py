@@ -58,6 +58,7 @@ def fleets(draw: st.DrawFn, *, is_nested: bool) -> PlanInput:
     def column(values: st.SearchStrategy[int]) -> list[int]:
         return draw(st.lists(values, min_size=size, max_size=size))
 
+    preserved = column(st.integers(0, 3))
     return plan_input(
         draw(st.lists(rows, min_size=size, max_size=size)),
         levels=LEVELS,
@@ -65,7 +66,8 @@ def fleets(draw: st.DrawFn, *, is_nested: bool) -> PlanInput:
         tier=draw(st.lists(st.sampled_from(sorted(tiers)), min_size=size, max_size=size)),
         pools=pools,
         draws=[list(pair) for pair in zip(column(first), column(second), strict=True)],
-        preserved=column(st.integers(0, 3)),
+        preserved=preserved,
+        within_hold=[draw(st.integers(0, count)) for count in preserved],
         reserved=column(st.integers(0, 5)),
         bound=column(st.integers(0, 5)),
         quota=column(st.sampled_from([3, 8, 12, UNLIMITED])),
@@ -146,6 +148,20 @@ def test_the_plan_equals_selling_unit_by_unit(fleet: PlanInput) -> None:
 
 
 @given(fleets(is_nested=False))
+def test_of_what_is_preserved_the_plan_lets_go_what_is_neither_guaranteed_nor_worth_its_price(
+    fleet: PlanInput,
+) -> None:
+    assume(not is_decided_by_rounding(fleet))
+    plan = plan_for(fleet)
+    for row, need in enumerate(fleet.need.tolist()):
+        weight, least = math.log(tier_of(fleet, row).weight), least_worth(fleet, row)
+        preserved, within_hold = int(fleet.preserved[row]), int(fleet.within_hold[row])
+        worth = sum(weight + log_chance(need, unit) > least for unit in range(1, preserved + 1))
+        assert plan.let_go[row] == preserved - max(worth, within_hold)
+        assert plan.target[row] == plan.reserved[row] + max(worth, within_hold)
+
+
+@given(fleets(is_nested=False))
 def test_no_pool_gives_more_than_it_has_less_headroom(fleet: PlanInput) -> None:
     plan = plan_for(fleet)
     ranks = fleet.ranks()
@@ -183,10 +199,14 @@ def test_an_explanation_adds_up(fleet: PlanInput) -> None:
     cuts = plan.covered + plan.by_price + plan.by_quota + plan.by_room + plan.by_pool
     assert (plan.wanted - cuts + plan.kept).tolist() == plan.reserved.tolist()
     for row, account in enumerate(fleet.accounts):
-        figures = [
-            int(line.split()[0]) for line in explain(plan, account)[1:] if line.split()[0].lstrip("+-").isdigit()
-        ]
-        assert sum(figures[:-1]) == figures[-1] == plan.reserved[row]
+        total, totals = 0, []
+        for figure in (line.split()[0] for line in explain(plan, account)[1:]):
+            if figure[0] in "+-":
+                total += int(figure)
+            elif figure.isdigit():
+                assert int(figure) == total
+                totals.append(total)
+        assert totals == [plan.reserved[row], plan.target[row]]
 
 
 @given(fleets(is_nested=False))

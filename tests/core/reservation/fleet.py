@@ -74,6 +74,7 @@ def plan_input(
         tiers=tuple(tiers.items()),
         tier=np.array(chosen, dtype=np.int16),
         preserved=column("preserved", 0),
+        within_hold=column("within_hold", 0),
         reserved=column("reserved", 0),
         bound=column("bound", 0),
         quota=column("quota", UNLIMITED),

@@ -14,10 +14,10 @@ from addrcast.core.domain import keyspace
 from addrcast.core.domain.errors import Invalid, Stale
 from addrcast.core.domain.record import AddressState, HostState, Subscription
 from addrcast.core.domain.resource import DEFAULT_TIERS, Preferences
-from addrcast.core.reservation.aging import Why
 from addrcast.core.reservation.batch import Batch, batch_of
 from addrcast.core.reservation.cutting import GiveBackStep, ReserveStep
 from addrcast.core.reservation.plan import Plan, plan_for
+from addrcast.core.reservation.surplus import Why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,13 +42,17 @@ def planned(
     *,
     tiers: Sequence[str] | None = None,
     reserved: Sequence[int] | None = None,
+    preserved: Sequence[int] | None = None,
+    within_hold: Sequence[int] | None = None,
     pools: PoolColumns | None = None,
     draws: Sequence[Sequence[int]] | None = None,
 ) -> Plan:
     """A plan that wants `targets` reserved, though the pools may have less when it is carried out."""
     needs = [[float(target)] * 3 for target in targets.values()]
     given = plan_input(
-        needs, accounts=list(targets), tier=tiers, reserved=reserved or [0] * len(needs), pools=pools, draws=draws,
+        needs, accounts=list(targets), tier=tiers, reserved=reserved or [0] * len(needs),
+        preserved=preserved or [0] * len(needs), within_hold=within_hold or [0] * len(needs),
+        pools=pools, draws=draws,
         settings=replace(CALM, ttl_ms=10**12),
     )  # fmt: skip
     return plan_for(given)
@@ -117,7 +121,7 @@ def test_premium_is_served_first_and_gives_back_last(cluster: Cluster) -> None:
     shrink = planned({"a": 0, "b": 0}, tiers=["standard", "premium"], reserved=[2, 2])
     steps = cut(cluster, shrink).steps
     assert [step.account for step in steps] == ["a", "a", "b", "b"]
-    assert all(isinstance(step, GiveBackStep) and step.why is Why.UNWANTED for step in steps)
+    assert all(isinstance(step, GiveBackStep) and step.why is Why.RESERVED for step in steps)
 
 
 def test_a_refused_shrink_gives_nothing_back_unless_forced(cluster: Cluster) -> None:
@@ -179,24 +183,21 @@ def test_an_account_that_is_not_declared_is_left_alone(cluster: Cluster) -> None
     assert cut(cluster, planned({"gone": 3})).steps == ()
 
 
-def test_a_draining_account_gives_everything_back(cluster: Cluster) -> None:
+def test_a_draining_account_gets_no_steps(cluster: Cluster) -> None:
     plan = planned({"a": 3})
-    cluster.carry_out(cut(cluster, plan).steps)
+    cluster.carry_out(cut(cluster, plan, batch_max=1).steps)
     cluster.add_account("a", "own", is_draining=True)
-    steps = cut(cluster, plan).steps
-    assert len(steps) == 3
-    assert all(isinstance(step, GiveBackStep) for step in steps)
+    assert cut(cluster, plan).steps == ()
 
 
-def test_an_aged_reservation_is_replaced_by_a_fresh_one(cluster: Cluster) -> None:
+def test_a_reservation_is_replaced_before_it_ages_and_once(cluster: Cluster) -> None:
     plan = planned({"a": 2})
     cluster.carry_out(cut(cluster, plan).steps)
-    cluster.now_ms += DEFAULT_TIERS["standard"].age_limit_ms
-    batch = cut(cluster, plan)
-    assert [type(step) for step in batch.steps] == [ReserveStep] * 2 + [GiveBackStep] * 2
-    assert {step.why for step in batch.steps if isinstance(step, GiveBackStep)} == {Why.AGED}
-    cluster.carry_out(batch.steps)
-    assert cluster.states("a") == {"reserved": 2, "cooling": 2}
+    cluster.now_ms += DEFAULT_TIERS["standard"].age_limit_ms * 9 // 10 - 1
+    assert cut(cluster, plan).steps == ()
+    cluster.now_ms += 1
+    cluster.carry_out(cut(cluster, plan).steps)
+    assert cluster.states("a") == {"reserved": 4}
     assert cut(cluster, plan).steps == ()
 
 
@@ -209,10 +210,14 @@ def test_an_aged_reservation_on_a_full_host_is_replaced_once_it_has_cooled() -> 
     plan = planned({"a": 2})
     cluster.carry_out(cut(cluster, plan).steps)
     cluster.now_ms += DEFAULT_TIERS["standard"].age_limit_ms
-    assert [type(step) for step in cut(cluster, plan).steps] == [GiveBackStep] * 2
+    assert cut(cluster, plan).steps == ()
+    old = [entry.key.removeprefix("network_address.a.") for entry in cluster.ledger.records("a").values()]
+    for logical in old:
+        cluster.free("a", logical)
+    assert [type(step) for step in cut(cluster, plan).steps] == [ReserveStep] * 2
 
 
-def test_reservations_of_a_lost_host_move_and_those_of_a_returning_one_wait(cluster: Cluster) -> None:
+def test_reservations_of_a_lost_host_are_replaced_and_those_of_a_returning_one_wait(cluster: Cluster) -> None:
     plan = planned({"a": 2})
     cluster.carry_out(cut(cluster, plan, a={"h2": 1}).steps)
     cluster.add_host("h2", "192.168.0.16/28", state=HostState.REJOINING)
@@ -220,15 +225,41 @@ def test_reservations_of_a_lost_host_move_and_those_of_a_returning_one_wait(clus
     cluster.add_host("h2", "192.168.0.16/28", state=HostState.LOST)
     cluster.carry_out(cut(cluster, plan, a={"h2": 1}).steps)
     assert cluster.ledger.places("a")[AddressState.RESERVED, "h1"] == 2
-    assert cluster.states("a") == {"reserved": 2, "cooling": 2}
+    assert cluster.states("a") == {"reserved": 4}
+    assert cut(cluster, plan, a={"h2": 1}).steps == ()
 
 
-def test_holds_that_are_over_go_back(cluster: Cluster) -> None:
+def test_preserved_beyond_the_need_goes_oldest_first_and_nothing_within_its_hold(cluster: Cluster) -> None:
+    hold_ms = DEFAULT_TIERS["standard"].hold_ms
+    for index in (3, 1, 2, 4):
+        cluster.put("a", f"10.0.0.{index}", f"192.168.0.{index}", "h1", "own", state=AddressState.PRESERVED)
+        cluster.now_ms += hold_ms // 4
+    plan = planned({"a": 1}, preserved=[4])
+    assert cut(cluster, plan).steps == (GiveBackStep("a", "10.0.0.3", Why.PRESERVED),)
+    cluster.now_ms += hold_ms
+    steps = cut(cluster, plan).steps
+    assert [step.logical for step in steps] == ["10.0.0.3", "10.0.0.1", "10.0.0.2"]
+    cluster.carry_out(steps)
+    assert cut(cluster, plan).steps == ()
+
+
+def test_what_was_released_since_the_plan_adds_nothing_where_it_lets_go_of_nothing(cluster: Cluster) -> None:
     cluster.put("a", "10.0.0.9", "192.168.0.9", "h1", "own", state=AddressState.PRESERVED)
-    cluster.now_ms += DEFAULT_TIERS["standard"].hold_ms - 1
+    cluster.now_ms += HOUR_MS
     assert cut(cluster, planned({"a": 0})).steps == ()
-    cluster.now_ms += 1
-    assert cut(cluster, planned({"a": 0})).steps == (GiveBackStep("a", "10.0.0.9", Why.HOLD_OVER),)
+
+
+def test_reservations_go_back_before_preserved_addresses(cluster: Cluster) -> None:
+    cluster.put("a", "10.0.0.1", "192.168.0.1", "h1", "own", state=AddressState.PRESERVED)
+    cluster.put("a", "10.0.0.2", "192.168.0.2", "h1", "own")
+    cluster.now_ms += HOUR_MS
+    assert cut(cluster, planned({"a": 1}, preserved=[1], reserved=[1])).steps == (
+        GiveBackStep("a", "10.0.0.2", Why.RESERVED),
+    )
+    assert cut(cluster, planned({"a": 0}, preserved=[1], reserved=[1])).steps == (
+        GiveBackStep("a", "10.0.0.2", Why.RESERVED),
+        GiveBackStep("a", "10.0.0.1", Why.PRESERVED),
+    )
 
 
 def test_hosts_that_mirror_the_account_come_before_strangers(cluster: Cluster) -> None:

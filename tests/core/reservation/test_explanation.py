@@ -32,6 +32,8 @@ def test_every_number_has_its_line() -> None:
         "     -1  over the room of 7 in its own ranges and preferences",
         "     -1  pool shared is short from rank 0 on, at a price of 0.8088",
         "      6  to hold reserved; 1 now, so +5",
+        "     +2  preserved, 0 within their hold",
+        "      8  to lie idle",
         "         hit probability 0.7978",
         "         the next address is worth 0.8088, at a price of 0.8088",
     )
@@ -55,6 +57,24 @@ def test_a_price_a_kept_surplus_and_a_refusal_are_named() -> None:
     assert refused[-1] == f"         withheld: {plan.refusals[0]}"
 
 
+def test_preserved_addresses_beyond_the_need_are_named_kept_or_going_back() -> None:
+    settings = replace(CALM, dead_band=2)
+    given = plan_input([[4, 4, 4]] * 2, preserved=[9, 6], within_hold=[5, 1], settings=settings)
+    plan = plan_for(given)
+    assert explain(plan, "a0000")[1:7] == (
+        "     +4  need at level 0.95, by forecast",
+        "     -4  covered by 9 preserved",
+        "      0  to hold reserved; 0 now, so +0",
+        "     +9  preserved, 5 within their hold",
+        "     -4  preserved beyond covered and past their hold, to go back",
+        "      5  to lie idle",
+    )
+    assert explain(plan, "a0001")[4:6] == (
+        "     +6  preserved, 1 within their hold, 2 kept though unwanted, round 1 of 3",
+        "      6  to lie idle",
+    )
+
+
 def test_an_account_that_is_not_planned_is_refused() -> None:
     plan = plan_for(plan_input([[1, 2, 3]]))
     for account in ("a00", "zz"):
@@ -68,7 +88,7 @@ def test_the_summary_adds_up_and_names_the_short_pools() -> None:
                                draws=[[0], [1], [1]], reserved=[4, 0, 0]))  # fmt: skip
     found = summary(plan)
     assert (found["accounts"], found["wanted"], found["reserved"]) == (3, 27, 21)
-    assert (found["grow"], found["shrink"]) == (18, 1)
+    assert (found["grow"], found["shrink"], found["let_go"], found["idle"]) == (18, 1, 0, 21)
     assert [(pool["pool"], pool["reserved"], pool["short_at_rank"]) for pool in found["pools"]] == [  # type: ignore[attr-defined]
         ("short", 3, 0),
         ("wide", 18, None),
@@ -80,4 +100,5 @@ def test_the_json_has_every_account_and_column() -> None:
     found = json.loads(to_json(plan))
     assert found["account"] == ["a0000", "a0001"]
     assert found["columns"]["target"] == plan.target.tolist()
+    assert found["columns"]["let_go"] == [0, 0]
     assert np.allclose(found["columns"]["level"], plan.level)

@@ -34,6 +34,29 @@ def test_a_surplus_goes_back_once_it_was_unwanted_for_enough_rounds() -> None:
     assert rounds == [0]
 
 
+def test_reserved_and_preserved_surplus_have_one_band_and_one_count_of_rounds() -> None:
+    preserved = [5, 6, 5, 5]
+    plan = plan_for(plan_input([NEED_4] * 4, reserved=[1, 1, 0, 0], preserved=preserved, within_hold=[0, 0, 5, 0],
+                               unwanted_rounds=[0, 0, 0, 2], settings=DAMPED))  # fmt: skip
+    assert plan.let_go.tolist() == [0, 2, 0, 1]
+    assert plan.reserved.tolist() == [1, 0, 0, 0]
+    assert plan.unwanted_rounds.tolist() == [1, 1, 0, 3]
+    assert (plan.reason & Reason.HYSTERESIS != 0).tolist() == [True, False, False, False]
+
+
+def test_a_preserved_surplus_is_not_kept_where_a_pool_has_turned_someone_away() -> None:
+    def let_go(free: int) -> list[int]:
+        pools = pool_columns({"name": "p", "free": free})
+        tiers = {"t": tier(headroom=0.0)}
+        given = plan_input([NEED_4] * 3, tiers=tiers, tier=["t"] * 3, pools=pools, draws=[[0], [0], [-1]],
+                           preserved=[5, 0, 5], settings=DAMPED)  # fmt: skip
+        found: list[int] = plan_for(given).let_go.tolist()
+        return found
+
+    assert let_go(4) == [0, 0, 0]
+    assert let_go(3) == [1, 0, 0]
+
+
 def test_a_target_that_goes_up_and_down_moves_nothing() -> None:
     held, rounds = [5], [0]
     for need in [4.0, 5.0] * 6:

@@ -25,12 +25,21 @@ def test_the_price_of_a_tier_is_where_its_service_level_is_met() -> None:
     assert plan.level[0] >= 0.9
 
 
-def test_preserved_addresses_count_as_supply() -> None:
-    plan = plan_for(plan_input([[2, 5, 9]] * 3, tiers={"t": tier(service_level=0.9)}, tier=["t"] * 3,
-                               preserved=[0, 3, 8], reserved=[1, 2, 4]))  # fmt: skip
-    assert plan.target.tolist() == [5, 5, 8]
-    assert plan.reserved.tolist() == [5, 2, 0]
-    assert plan.delta.tolist() == [4, 0, -4]
+def test_preserved_addresses_count_as_supply_and_those_past_their_hold_go_if_they_are_too_many() -> None:
+    preserved, within_hold = [0, 3, 8, 8], [0, 3, 0, 7]
+    plan = plan_for(plan_input([[2, 5, 9]] * 4, tiers={"t": tier(service_level=0.9)}, tier=["t"] * 4,
+                               preserved=preserved, within_hold=within_hold, reserved=[1, 2, 4, 0]))  # fmt: skip
+    assert plan.reserved.tolist() == [5, 2, 0, 0]
+    assert plan.delta.tolist() == [4, 0, -4, 0]
+    assert plan.let_go.tolist() == [0, 0, 3, 1]
+    assert plan.target.tolist() == [5, 5, 5, 7]
+
+
+def test_a_preserved_address_is_held_no_longer_than_it_is_worth_its_price() -> None:
+    pools = pool_columns({"name": "p", "free": 100, "holding_price": 1.0})
+    plan = plan_for(plan_input([[2, 5, 9]], tiers={"light": tier(weight=2.0, service_level=0.9)}, tier=["light"],
+                               preserved=[4], pools=pools, draws=[[0]]))  # fmt: skip
+    assert (plan.wanted[0], plan.covered[0], plan.let_go[0], plan.target[0]) == (5, 4, 2, 2)
 
 
 def test_a_holding_price_above_the_tiers_own_holds_less() -> None:

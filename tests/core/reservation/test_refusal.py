@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.core.reservation.fleet import CALM, plan_input, pool_columns
 
-from addrcast.core.reservation.plan import Reason, plan_for
+from addrcast.core.reservation.plan import Plan, Reason, plan_for
 from addrcast.core.reservation.plan_input import PlanSettings
 
 NONE = [0.0, 0.0, 0.0]
@@ -21,6 +21,19 @@ def test_a_plan_that_shrinks_too_much_is_refused_but_still_grows() -> None:
     assert plan.delta.tolist() == [-100, 30]
     assert plan.allowed_delta().tolist() == [0, 30]
     assert (plan.reason & Reason.REFUSED != 0).tolist() == [True, False]
+
+
+def test_what_is_preserved_counts_as_idle_and_is_withheld_too() -> None:
+    def planned(preserved: int) -> Plan:
+        return plan_for(plan_input([NONE, MUCH], preserved=[preserved, 250], within_hold=[0, 250],
+                                   reserved=[40, 0], settings=LIMITED))  # fmt: skip
+
+    assert planned(60).refusals == ()
+    plan = planned(100)
+    assert "gives back 140 addresses at once, 36% of 390" in str(plan.refusals[0])
+    assert plan.allowed_let_go().tolist() == [0, 0]
+    assert plan.allowed_let_go(is_forced=True).tolist() == [100, 0]
+    assert plan.allowed_delta().tolist() == [0, 0]
 
 
 def test_a_forced_plan_is_carried_out_whole() -> None:

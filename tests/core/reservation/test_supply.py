@@ -11,7 +11,7 @@ from addrcast.core.domain.record import AddressState
 from addrcast.core.domain.resource import DEFAULT_TIERS
 from addrcast.core.reservation.batch import batch_of
 from addrcast.core.reservation.plan import Plan, plan_for
-from addrcast.core.reservation.plan_input import NO_POOL, UNLIMITED, PlanInput
+from addrcast.core.reservation.plan_input import NO_POOL, UNLIMITED, PlanInput, PlanSettings
 from addrcast.core.reservation.policy import Fault, ServedNeed
 from addrcast.core.reservation.supply import Round, plan_input_of
 
@@ -57,10 +57,35 @@ def test_what_is_not_preserved_for_the_whole_window_is_no_supply(cluster: Cluste
     for index in range(3):
         cluster.put("a", f"10.0.0.{index}", f"192.168.0.{index}", "h1", "own", state=PRESERVED)
         cluster.now_ms += HOUR_MS
-    # held for 6 h, so after 3 h the oldest has 3 h left
-    assert read(cluster, "a", lead_ms=3 * HOUR_MS - 1).preserved.tolist() == [3]
-    assert read(cluster, "a", lead_ms=3 * HOUR_MS).preserved.tolist() == [2]
-    assert read(cluster, "a", lead_ms=9 * HOUR_MS).preserved.tolist() == [0]
+    # they age after 24 h, so after 3 h the oldest has 21 h left
+    assert read(cluster, "a", lead_ms=21 * HOUR_MS - 1).preserved.tolist() == [3]
+    assert read(cluster, "a", lead_ms=21 * HOUR_MS).preserved.tolist() == [2]
+    assert read(cluster, "a", lead_ms=24 * HOUR_MS).preserved.tolist() == [0]
+
+
+def test_within_its_hold_is_what_was_released_a_short_while_ago(cluster: Cluster) -> None:
+    cluster.add_account("a", "own")
+    hold_ms = DEFAULT_TIERS["standard"].hold_ms
+    for index in range(3):
+        cluster.put("a", f"10.0.0.{index}", f"192.168.0.{index}", "h1", "own", state=PRESERVED)
+        cluster.now_ms += hold_ms // 2
+    assert read(cluster, "a").within_hold.tolist() == [1]
+    cluster.now_ms -= 1
+    assert read(cluster, "a").within_hold.tolist() == [2]
+    assert read(cluster, "a", lead_ms=24 * HOUR_MS).within_hold.tolist() == [0]
+
+
+def test_a_reservation_about_to_be_replaced_is_no_supply(cluster: Cluster) -> None:
+    cluster.add_account("a", "own")
+    cluster.put("a", "10.0.0.1", "192.168.0.1", "h1", "own")
+    tier, ttl_ms = DEFAULT_TIERS["standard"], PlanSettings().ttl_ms
+    cluster.now_ms += tier.age_limit_ms - ttl_ms - 1
+    assert read(cluster, "a").reserved.tolist() == [1]
+    cluster.now_ms += 1
+    assert read(cluster, "a").reserved.tolist() == [0]
+    brief = PlanSettings(ttl_ms=tier.age_limit_ms)
+    cluster.now_ms -= tier.age_limit_ms // 10 - ttl_ms + 1
+    assert read(cluster, "a", round_=Round(cluster.now_ms, 0, settings=brief)).reserved.tolist() == [1]
 
 
 def test_shared_pools_and_all_blocks_of_a_family_are_competed_for(cluster: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""Duty: take back idle addresses whose time is over, or whose account, prefix or host is on its way out."""
+"""Duty: take back idle addresses past their age limit, or whose account, prefix or host is on its way out."""
 
 from __future__ import annotations
 
@@ -64,17 +64,17 @@ class Drains:
 
 
 def going_back(ledger: Ledger, stamps: FutureStamps, *, fence: Compare, now_ms: int) -> Iterator[Draft]:
-    """All idle addresses that go back now: past the age limit or the hold of their tier, or draining.
+    """All idle addresses that go back now, whatever a plan wants: past the age limit of their tier, or draining.
 
-    An account that is not declared any more drains.
+    An account that is not declared any more drains. What is unwanted goes by a plan, once its hold is over.
     """
     drains = Drains(ledger)
     tiers = ledger.tiers()
     for account in ledger.accounts_with_records():
         declared = ledger.account(account).value
         tier = None if declared is None or declared.is_draining else tiers.get(declared.tier)
-        limits = (0, 0) if tier is None else (tier.age_limit_ms, tier.hold_ms)
-        for state, limit_ms in zip((AddressState.RESERVED, AddressState.PRESERVED), limits, strict=True):
+        limit_ms = 0 if tier is None else tier.age_limit_ms
+        for state in _ENDS:
             for record in ledger.in_state(account, state):
                 since_ms = stamps.capped_ms(record.key, record.revision, record.required.since_ms, now_ms)
                 if since_ms + limit_ms <= now_ms or drains.take(record):

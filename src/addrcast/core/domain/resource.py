@@ -24,9 +24,10 @@ class Tier(Value, frozen=True, kw_only=True):
     """What an account's tier grants.
 
     `rank` orders tiers, 0 first. `weight` is the worth of one address that is ready when asked for, relative to
-    the holding price. `service_level` is the hit probability aimed at. `hold_ms` is how long a released address is
-    preserved, `age_limit_ms` how long a reservation may lie idle, `cooldown_ms` the least time between release and
-    free. `headroom` is the share of a pool that plans of this tier leave to dynamic allocation.
+    the holding price. `service_level` is the hit probability aimed at. `hold_ms` is how long a released address
+    stays its account's whatever the plan says; after that it stays while the plan wants it idle. `age_limit_ms` is
+    how long any address may lie idle, reserved or preserved, `cooldown_ms` the least time between release and free.
+    `headroom` is the share of a pool that plans of this tier leave to dynamic allocation.
     """
 
     rank: int
@@ -43,7 +44,7 @@ DEFAULT_TIERS: dict[str, Tier] = {
         rank=0,
         weight=4.0,
         service_level=0.98,
-        hold_ms=DAY_MS,
+        hold_ms=15 * MINUTE_MS,
         age_limit_ms=2 * DAY_MS,
         cooldown_ms=30_000,
         headroom=0.02,
@@ -52,7 +53,7 @@ DEFAULT_TIERS: dict[str, Tier] = {
         rank=1,
         weight=2.0,
         service_level=0.95,
-        hold_ms=6 * HOUR_MS,
+        hold_ms=10 * MINUTE_MS,
         age_limit_ms=DAY_MS,
         cooldown_ms=30_000,
         headroom=0.05,
@@ -61,7 +62,7 @@ DEFAULT_TIERS: dict[str, Tier] = {
         rank=2,
         weight=1.0,
         service_level=0.80,
-        hold_ms=HOUR_MS,
+        hold_ms=5 * MINUTE_MS,
         age_limit_ms=6 * HOUR_MS,
         cooldown_ms=30_000,
         headroom=0.10,

@@ -177,7 +177,7 @@ def age_out(epoch: Entry[StoreEpoch], record: Entry[Record], *, fence: Compare, 
 
 
 def end_of_hold(epoch: Entry[StoreEpoch], record: Entry[Record], *, fence: Compare, now_ms: int) -> Draft:
-    """Give up an address that was preserved for as long as its tier grants."""
+    """Give up an address that was preserved for as long as its tier guarantees, or longer if a plan wanted it."""
     expect(record, AddressState.PRESERVED)
     return _cool(epoch, record, fence=fence, now_ms=now_ms)
 

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from addrcast.core.reservation.aging import Why, holds_that_are_over, reservations_to_give_back
 from addrcast.core.reservation.free_pairs import FreePairs
 from addrcast.core.reservation.host_shares import HostShares
 from addrcast.core.reservation.pool_room import PoolRoom
 from addrcast.core.reservation.standing import standing_of
+from addrcast.core.reservation.surplus import Why, lasting, preserved_to_give_back, reservations_to_give_back
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from addrcast.core.domain.address import Family
     from addrcast.core.domain.ledger import Ledger
-    from addrcast.core.reservation.aging import GoingBack
     from addrcast.core.reservation.plan import Plan
     from addrcast.core.reservation.standing import Standing
+    from addrcast.core.reservation.surplus import Idle
 
 
 class ReserveStep(msgspec.Struct, frozen=True):
@@ -43,8 +43,9 @@ class GiveBackStep(msgspec.Struct, frozen=True):
 class Cutter:
     """Cuts the steps of one batch, in which no address is used twice.
 
-    An instance takes an address of each family that its account has, so a target holds in each. An account that
-    drains has target 0; one that is not declared any more gets no steps.
+    An instance takes an address of each family that its account has, so a target holds in each. What ends without
+    a plan is not given back here: what is past its age limit, on a host that is lost or drains, or of an account
+    that drains or is gone. Of reservations it is known, so that what replaces them is there before they go.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class Cutter:
         is_forced: bool,
         offset: int,
     ) -> None:
-        self._accounts = plan.given.accounts
+        self._given = plan.given
         self._targets = plan.given.reserved + plan.allowed_delta(is_forced=is_forced)
+        self._let_go = plan.allowed_let_go(is_forced=is_forced)
         self._ledger = ledger
         self._pairs = FreePairs(ledger, offset=offset)
         self._shares = HostShares(ledger, self._pairs, recent_creates)
@@ -67,18 +69,17 @@ class Cutter:
 
     def reserves(self, row: int) -> list[ReserveStep]:
         """The pairs that an account lacks, as far as its pools, its quota and the hosts have room now."""
-        standing = standing_of(self._ledger, self._accounts[row])
+        standing = standing_of(self._ledger, self._given.accounts[row])
         if standing is None:
             return []
-        target = self._target(row, standing)
+        target = int(self._targets[row])
         room = min(self._room.of(row), standing.quota_room)
         by_family = []
         for family in standing.pools:
-            shares, going = self._shares_and_going(standing, family, target)
-            staying = [idle for idle in standing.reserved.get(family, ()) if idle.logical not in going]
+            shares, staying = self._shares_and_staying(standing, family, target)
             for idle in staying:
                 shares[idle.host] -= 1
-            # a reservation that goes back has its physical address until it has cooled
+            # a reservation that is replaced has its physical address until it has cooled
             lacks = {
                 host: self._pairs.room_on(host, family, enough=lack) for host, lack in shares.items() if lack > 0
             }
@@ -88,32 +89,30 @@ class Cutter:
         return [step for steps in by_family for step in steps]
 
     def give_backs(self, row: int) -> list[GiveBackStep]:
-        """The reservations that an account gives back, then those of its holds that are over."""
-        standing = standing_of(self._ledger, self._accounts[row])
+        """The surplus that an account gives back: of its reservations first, then of what it has preserved."""
+        standing = standing_of(self._ledger, self._given.accounts[row])
         if standing is None:
             return []
-        target = self._target(row, standing)
-        going: list[GoingBack] = []
+        target = int(self._targets[row])
+        steps = []
         for family in standing.reserved:
-            going += self._shares_and_going(standing, family, target)[1].values()
-        going += holds_that_are_over(standing.preserved, hold_ms=standing.tier.hold_ms, now_ms=self._now_ms)
-        return [GiveBackStep(standing.name, back.logical, back.why) for back in going]
+            shares, staying = self._shares_and_staying(standing, family, target)
+            surplus = reservations_to_give_back(staying, target=target, shares=shares)
+            steps += [GiveBackStep(standing.name, idle.logical, Why.RESERVED) for idle in surplus]
+        if self._let_go[row]:
+            keep = int(self._given.preserved[row] - self._let_go[row])
+            until_ms = self._now_ms - standing.tier.hold_ms
+            for preserved in standing.preserved.values():
+                surplus = preserved_to_give_back(preserved, keep=keep, until_ms=until_ms)
+                steps += [GiveBackStep(standing.name, idle.logical, Why.PRESERVED) for idle in surplus]
+        return steps
 
-    def _target(self, row: int, standing: Standing) -> int:
-        return 0 if standing.account.is_draining else int(self._targets[row])
-
-    def _shares_and_going(
+    def _shares_and_staying(
         self, standing: Standing, family: Family, target: int
-    ) -> tuple[dict[str, int], dict[str, GoingBack]]:
+    ) -> tuple[dict[str, int], list[Idle]]:
         shares = self._shares.of(standing, family, target)
-        going = reservations_to_give_back(
-            standing.reserved.get(family, ()),
-            target=target,
-            shares=shares,
-            age_limit_ms=standing.tier.age_limit_ms,
-            now_ms=self._now_ms,
-        )
-        return shares, {back.logical: back for back in going}
+        after_ms = self._given.settings.replaced_until_ms(standing.tier, self._now_ms)
+        return shares, lasting(standing.reserved.get(family, ()), hosts=shares, after_ms=after_ms)
 
     def _steps(self, standing: Standing, family: Family, hosts: list[str]) -> list[ReserveStep]:
         preferences = standing.account.preferences

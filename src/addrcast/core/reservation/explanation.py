@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from addrcast.core.reservation.plan import Plan
 
 _COLUMNS = (
-    "wanted", "covered", "by_price", "by_quota", "by_room", "by_pool", "kept", "reserved", "delta", "target",
-    "level", "worth", "price", "stopped_by", "reason", "unwanted_rounds",
+    "wanted", "covered", "by_price", "by_quota", "by_room", "by_pool", "kept", "reserved", "delta", "surplus",
+    "let_go", "target", "level", "worth", "price", "stopped_by", "reason", "unwanted_rounds",
 )  # fmt: skip
 
 _SOURCE = {
@@ -44,6 +44,8 @@ def explain(plan: Plan, account: str) -> tuple[str, ...]:
         f"account {account}, tier {name} (rank {tier.rank}, weight {tier.weight:g}): {plan.target[row]} idle",
         *(f"{figure:>+7d}  {why}" for figure, why in _steps(plan, row)),
         f"{plan.reserved[row]:>7d}  to hold reserved; {given.reserved[row]} now, so {plan.delta[row]:+d}",
+        *(f"{figure:>+7d}  {why}" for figure, why in _preserved(plan, row)),
+        f"{plan.target[row]:>7d}  to lie idle",
         f"         hit probability {plan.level[row]:.4f}",
         f"         the next address is worth {plan.worth[row]:.4g}, at a price of {plan.price[row]:.4g}",
         *(f"         {line}" for line in _withheld(plan, row)),
@@ -55,6 +57,7 @@ def summary(plan: Plan) -> dict[str, object]:
     given = plan.given
     grow = int(np.maximum(plan.delta, 0).sum(dtype=np.int64))
     shrink = -int(np.minimum(plan.delta, 0).sum(dtype=np.int64))
+    let_go = int(plan.let_go.sum(dtype=np.int64))
     return {
         "revision": plan.revision,
         "made_ms": given.now_ms,
@@ -65,6 +68,8 @@ def summary(plan: Plan) -> dict[str, object]:
         "reserved": int(plan.reserved.sum(dtype=np.int64)),
         "grow": grow,
         "shrink": shrink,
+        "let_go": let_go,
+        "idle": int(plan.target.sum(dtype=np.int64)),
         "reasons": {reason.name: int((plan.reason & reason != 0).sum()) for reason in Reason},
         "pools": [
             {
@@ -98,13 +103,26 @@ def _steps(plan: Plan, row: int) -> Iterator[tuple[int, str]]:
         (plan.by_price[row], "worth no more than the pools' holding price"),
         (plan.by_quota[row], f"over quota: {used}"),
         (plan.by_room[row], f"over the room of {given.room[row]} in its own ranges and preferences"),
-        (plan.by_pool[row], _shortage(plan, row)),
     ):
         if taken:
             yield -int(taken), why
+    if plan.by_pool[row]:
+        yield -int(plan.by_pool[row]), _shortage(plan, row)
     if plan.kept[row]:
         limit = given.settings.unwanted_rounds_max
         yield int(plan.kept[row]), f"kept though unwanted, round {plan.unwanted_rounds[row]} of {limit}"
+
+
+def _preserved(plan: Plan, row: int) -> Iterator[tuple[int, str]]:
+    """The numbers from the reservations to all that lies idle."""
+    given = plan.given
+    preserved, surplus, let_go = int(given.preserved[row]), int(plan.surplus[row]), int(plan.let_go[row])
+    if preserved:
+        rounds = f"round {plan.unwanted_rounds[row]} of {given.settings.unwanted_rounds_max}"
+        kept = f", {surplus} kept though unwanted, {rounds}" if let_go < surplus else ""
+        yield preserved, f"preserved, {given.within_hold[row]} within their hold{kept}"
+    if let_go:
+        yield -let_go, "preserved beyond covered and past their hold, to go back"
 
 
 def _shortage(plan: Plan, row: int) -> str:

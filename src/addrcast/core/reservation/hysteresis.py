@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from addrcast.core.reservation.granting import rows_by_rank
+from addrcast.core.reservation.plan_input import NO_POOL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,24 +18,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """The surplus kept against the price, and for how many rounds each account has had one; int32 `(N,)`."""
+    """The reservations kept against the price, the preserved addresses let go; int32 `(N,)`.
+
+    `unwanted_rounds` is for how many rounds each account has had a surplus of either.
+    """
 
     kept: NDArray[np.int32]
+    let_go: NDArray[np.int32]
     unwanted_rounds: NDArray[np.int32]
 
 
-def kept_surplus(given: PlanInput, granted: NDArray[np.int32]) -> Kept:
-    """Keep surpluses over `granted` `(N,)` that are small and young, where nobody else asks for the room.
+def kept_surplus(
+    given: PlanInput, granted: NDArray[np.int32], *, stopped_by: NDArray[np.int32], surplus: NDArray[np.int32]
+) -> Kept:
+    """Keep what is idle beyond the need if that is little and new, where nobody else asks for the room.
 
-    Growth is never damped: an address too few costs a create its wait, one too many costs the holding price.
+    Of reservations that is what exceeds `granted` `(N,)`, of preserved addresses `surplus` `(N,)`; `stopped_by`
+    `(N,)` is the pool that turned an account away, NO_POOL for none. Growth is never damped: an address too few
+    costs a create its wait, one too many costs the holding price.
     """
     settings = given.settings
-    surplus = np.maximum(given.reserved - granted, 0)
-    rounds = np.where(surplus > 0, given.unwanted_rounds + 1, 0).astype(np.int32)
-    band = np.maximum(settings.dead_band, np.ceil(settings.dead_band_share * given.reserved))
-    is_kept = (surplus <= band) & (rounds < settings.unwanted_rounds_max)
+    unwanted = np.maximum(given.reserved - granted, 0)
+    rounds = np.where(unwanted + surplus > 0, given.unwanted_rounds + 1, 0).astype(np.int32)
+    band = np.maximum(settings.dead_band, np.ceil(settings.dead_band_share * (given.reserved + given.preserved)))
+    is_kept = (unwanted + surplus <= band) & (rounds < settings.unwanted_rounds_max)
+    is_asked_for = np.isin(given.draws, stopped_by[stopped_by != NO_POOL]).any(axis=1)
+    let_go = np.where(is_kept & ~is_asked_for, 0, surplus).astype(np.int32)
     bound = np.maximum(np.minimum(given.quota_room(), given.room) - granted, 0)
-    kept = np.where(is_kept, np.minimum(surplus, bound), 0).astype(np.int32)
+    kept = np.where(is_kept, np.minimum(unwanted, bound), 0).astype(np.int32)
     used = given.draw_sums(granted)
     for rank, rows in rows_by_rank(given, kept):
         room = given.pools.reservable(given.headroom_of(rank)) - used
@@ -43,7 +54,7 @@ def kept_surplus(given: PlanInput, granted: NDArray[np.int32]) -> Kept:
         mine = np.zeros_like(kept)
         mine[rows] = kept[rows]
         used = used + given.draw_sums(mine)
-    return Kept(kept, rounds)
+    return Kept(kept, let_go, rounds)
 
 
 def _in_order(counts: NDArray[np.int32], pool: NDArray[np.int32], room: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -45,10 +45,11 @@ class Plan:
     `wanted` is the need at the tier's service level; `covered` of it are preserved already. Of the rest,
     `by_price`, `by_quota`, `by_room` and `by_pool` are not granted, and `kept` are held beyond it for the time
     being, so that `reserved = wanted - covered - by_price - by_quota - by_room - by_pool + kept` and `delta =
-    reserved - given.reserved`. `target` is all that lies idle: reserved and preserved. `level` (float32) is the
-    hit probability the target reaches, `worth` (float32) that of the next address, not held, and `price`
-    (float32) what it would have had to exceed. `stopped_by` is the pool that ran short, `reason` (uint8) a set of
-    Reason.
+    reserved - given.reserved`. Of what is preserved, `surplus` is past its hold and worth no more than the price,
+    and `let_go` of it go back, all or none. `target = reserved + given.preserved - let_go` is what will lie idle.
+    `level` (float32) is the hit probability the target reaches, `worth` (float32) that of the next address, not
+    held, and `price` (float32) what it would have had to exceed. `stopped_by` is the pool that ran short, `reason`
+    (uint8) a set of Reason.
 
     `pool_price` float64 `(G,)` is the worth of the best unit that a pool turned away at `pool_rank` `(G,)`, the
     first rank it could not serve in full; 0 and -1 where it served all. `pool_reserved` int64 `(G,)` is what the
@@ -65,6 +66,8 @@ class Plan:
     kept: NDArray[np.int32]
     reserved: NDArray[np.int32]
     delta: NDArray[np.int32]
+    surplus: NDArray[np.int32]
+    let_go: NDArray[np.int32]
     target: NDArray[np.int32]
     level: NDArray[np.float32]
     worth: NDArray[np.float32]
@@ -89,9 +92,14 @@ class Plan:
 
     def allowed_delta(self, *, is_forced: bool = False) -> NDArray[np.int32]:
         """The changes that may be carried out, `(N,)`: those withheld by a refusal are 0 unless forced."""
-        if is_forced:
-            return self.delta
-        return np.where(self.reason & Reason.REFUSED, 0, self.delta).astype(np.int32)
+        return self._allowed(self.delta, is_forced=is_forced)
+
+    def allowed_let_go(self, *, is_forced: bool = False) -> NDArray[np.int32]:
+        """The preserved addresses that may go back, `(N,)`: those withheld by a refusal are 0 unless forced."""
+        return self._allowed(self.let_go, is_forced=is_forced)
+
+    def _allowed(self, changes: NDArray[np.int32], *, is_forced: bool) -> NDArray[np.int32]:
+        return changes if is_forced else np.where(self.reason & Reason.REFUSED, 0, changes).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +112,7 @@ class _Cuts:
     by_quota: NDArray[np.int32]
     by_room: NDArray[np.int32]
     ask: NDArray[np.int32]
+    surplus: NDArray[np.int32]
     depth: NDArray[np.float64]
     price: NDArray[np.float64]
 
@@ -118,7 +127,8 @@ def plan_for(given: PlanInput) -> Plan:
     curves = curves_of(given.levels, given.need)
     cuts = _cuts(given, curves)
     grants = grant_by_rank(given, curves, ask=cuts.ask, depth=cuts.depth)
-    kept = kept_surplus(given, grants.granted)
+    stopped_by = np.where(grants.granted < cuts.ask, grants.stopped_by, NO_POOL)
+    kept = kept_surplus(given, grants.granted, stopped_by=stopped_by, surplus=cuts.surplus)
     return _plan(given, curves, cuts, grants, kept)
 
 
@@ -143,6 +153,7 @@ def _cuts(given: PlanInput, curves: NeedCurves) -> _Cuts:
         after_price - after_quota,
         after_quota - ask,
         ask,
+        given.preserved - np.minimum(given.preserved, np.maximum(priced, given.within_hold)),
         depth,
         np.maximum(tier_price, holding),
     )
@@ -152,10 +163,10 @@ def _plan(given: PlanInput, curves: NeedCurves, cuts: _Cuts, grants: Grants, kep
     by_pool = cuts.ask - grants.granted
     reserved = grants.granted + kept.kept
     delta = reserved - given.reserved
-    target = reserved + given.preserved
+    target = reserved + given.preserved - kept.let_go
     rows = np.arange(len(target))
     next_depth = curves.unit_depths(rows, target + 1)
-    refusals, refused = refusals_of(given, delta)
+    refusals, refused = refusals_of(given, delta, kept.let_go)
     pool_price, pool_rank = _pool_prices(given, curves, grants, by_pool)
     is_short = by_pool > 0
     price = np.where(is_short, np.append(pool_price, 0.0)[grants.stopped_by], cuts.price)
@@ -170,12 +181,14 @@ def _plan(given: PlanInput, curves: NeedCurves, cuts: _Cuts, grants: Grants, kep
         kept=kept.kept,
         reserved=reserved,
         delta=delta,
+        surplus=cuts.surplus,
+        let_go=kept.let_go,
         target=target,
         level=(-np.expm1(-next_depth)).astype(np.float32),
         worth=(given.weights() * np.exp(-next_depth)).astype(np.float32),
         price=price.astype(np.float32),
         stopped_by=np.where(is_short, grants.stopped_by, NO_POOL).astype(np.int32),
-        reason=_reasons(given, cuts, by_pool=by_pool, kept=kept.kept, refused=refused),
+        reason=_reasons(given, cuts, by_pool=by_pool, kept=kept, refused=refused),
         unwanted_rounds=kept.unwanted_rounds,
         pool_price=pool_price,
         pool_rank=pool_rank,
@@ -206,10 +219,10 @@ def _reasons(
     cuts: _Cuts,
     *,
     by_pool: NDArray[np.int32],
-    kept: NDArray[np.int32],
+    kept: Kept,
     refused: NDArray[np.bool_],
 ) -> NDArray[np.uint8]:
-    reason = np.full(len(kept), Reason.SERVICE_LEVEL, dtype=np.uint8)
+    reason = np.full(len(by_pool), Reason.SERVICE_LEVEL, dtype=np.uint8)
     # the last cut is the one that stopped the account
     for cut, why in (
         (cuts.by_price, Reason.HOLDING_PRICE),
@@ -220,7 +233,7 @@ def _reasons(
         reason[cut > 0] = why
     for held, flag in (
         (given.fault != Fault.NONE, Reason.FALLBACK),
-        (kept > 0, Reason.HYSTERESIS),
+        ((kept.kept > 0) | (kept.let_go < cuts.surplus), Reason.HYSTERESIS),
         (refused, Reason.REFUSED),
     ):
         reason[held] |= np.uint8(flag)

@@ -27,10 +27,10 @@ NO_POOL = -1
 class PlanSettings:
     """How a plan damps small changes and which bulk changes it refuses.
 
-    A surplus of at most `dead_band` addresses, or of `dead_band_share` of what is reserved, is kept until it has
-    been unwanted for `unwanted_rounds_max` rounds. A plan that gives back more than `shrink_share_max` of all
-    reservations, or takes more than `grow_share_max` of a pool beyond what plans before were let take, is refused
-    in that direction; changes of at most `small_change` addresses never are. The plan expires `ttl_ms` after it was made.
+    A surplus of at most `dead_band` addresses, or of `dead_band_share` of what lies idle, is kept until it has been
+    unwanted for `unwanted_rounds_max` rounds. A plan that gives back more than `shrink_share_max` of all that lies
+    idle, or takes more than `grow_share_max` of a pool beyond what plans before were let take, is refused in that
+    direction; changes of at most `small_change` addresses never are. The plan expires `ttl_ms` after it was made.
     """
 
     dead_band: int = 1
@@ -40,6 +40,13 @@ class PlanSettings:
     grow_share_max: float = 0.5
     small_change: int = 64
     ttl_ms: int = 10 * MINUTE_MS
+
+    def replaced_until_ms(self, tier: Tier, now_ms: int) -> int:
+        """Reservations of a tier that were made no later than this are replaced, and count as gone.
+
+        They are in the last tenth of the tier's age limit, of which a plan's time to live is enough.
+        """
+        return now_ms + min(self.ttl_ms, tier.age_limit_ms // 10) - tier.age_limit_ms
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,12 +84,13 @@ class PlanInput:
     """N accounts in ascending order of id, with everything that decides on their reservations.
 
     `need` is float32 `(N, Q)`, quantiles of the need in the lead window at `levels` `(Q,)`; `fault` uint8 `(N,)`
-    says which of them the reorder point gave, and why. `tier` `(N,)` is an index into `tiers`. `preserved`
-    (usable in the window), `reserved`, `bound`, `quota` (of bound + reserved + preserved) and `room` (how many
-    may lie reserved in the account's own ranges under its preferences; 0 while it drains) are int32 `(N,)`;
-    UNLIMITED is no bound. `draws` is int32 `(N, D)`: one reservation takes one address of each of these pools,
-    NO_POOL is none. `unwanted_rounds` and `approved`, what each account was let reserve, both int32 `(N,)`, come
-    from the plan before. `revision` is the store's at which the counts were read.
+    says which of them the reorder point gave, and why. `tier` `(N,)` is an index into `tiers`. `preserved` (to the
+    end of the window), `within_hold` (how many of them are the account's whatever a plan says), `reserved` (but for
+    those about to be replaced), `bound`, `quota` (of bound + reserved + preserved) and `room` (how many may lie
+    reserved in the account's own ranges under its preferences; 0 while it drains) are int32 `(N,)`; UNLIMITED is no
+    bound. `draws` is int32 `(N, D)`: one reservation takes one address of each of these pools, NO_POOL is none.
+    `unwanted_rounds` and `approved`, what each account was let reserve, both int32 `(N,)`, come from the plan
+    before. `revision` is the store's at which the counts were read.
     """
 
     accounts: tuple[str, ...]
@@ -92,6 +100,7 @@ class PlanInput:
     tiers: tuple[tuple[str, Tier], ...]
     tier: NDArray[np.int16]
     preserved: NDArray[np.int32]
+    within_hold: NDArray[np.int32]
     reserved: NDArray[np.int32]
     bound: NDArray[np.int32]
     quota: NDArray[np.int32]
@@ -122,7 +131,8 @@ class PlanInput:
     def _check_shapes(self) -> None:
         size = (len(self.accounts),)
         for name in (
-            "fault", "tier", "preserved", "reserved", "bound", "quota", "room", "unwanted_rounds", "approved"
+            "fault", "tier", "preserved", "within_hold", "reserved", "bound", "quota", "room", "unwanted_rounds",
+            "approved",
         ):  # fmt: skip
             shape = getattr(self, name).shape
             if shape != size:

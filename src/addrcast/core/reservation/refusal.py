@@ -33,25 +33,31 @@ class Refusal:
         )
 
 
-def refusals_of(given: PlanInput, delta: NDArray[np.int32]) -> tuple[tuple[Refusal, ...], NDArray[np.bool_]]:
-    """The limits that the changes `delta` `(N,)` break, and which accounts' changes are withheld for it, `(N,)`.
+def refusals_of(
+    given: PlanInput, delta: NDArray[np.int32], let_go: NDArray[np.int32]
+) -> tuple[tuple[Refusal, ...], NDArray[np.bool_]]:
+    """The limits that a plan breaks, and which accounts' changes are withheld for it, `(N,)`.
 
-    Only the direction that breaks a limit is withheld: a suspicious shrink does not keep anyone from what they
-    need.
+    `delta` `(N,)` are the changes of reservations, `let_go` `(N,)` the preserved addresses that go back. Only the
+    direction that breaks a limit is withheld: a suspicious shrink does not keep anyone from what they need.
     """
     refused = np.zeros(len(delta), dtype=bool)
     refusals = []
-    for refusal, withheld in (*_shrink(given, delta), *_growth(given, delta)):
+    for refusal, withheld in (*_shrink(given, delta, let_go), *_growth(given, delta)):
         refusals.append(refusal)
         refused |= withheld
     return tuple(refusals), refused
 
 
-def _shrink(given: PlanInput, delta: NDArray[np.int32]) -> Iterator[tuple[Refusal, NDArray[np.bool_]]]:
+def _shrink(
+    given: PlanInput, delta: NDArray[np.int32], let_go: NDArray[np.int32]
+) -> Iterator[tuple[Refusal, NDArray[np.bool_]]]:
     settings = given.settings
-    figure, base = -int(np.minimum(delta, 0).sum(dtype=np.int64)), int(given.reserved.sum(dtype=np.int64))
+    back = np.maximum(-delta, 0) + let_go
+    figure = int(back.sum(dtype=np.int64))
+    base = int((given.reserved + given.preserved).sum(dtype=np.int64))
     if figure > max(settings.small_change, settings.shrink_share_max * base):
-        yield Refusal("shrink_share_max", "gives back", figure, base, settings.shrink_share_max), delta < 0
+        yield Refusal("shrink_share_max", "gives back", figure, base, settings.shrink_share_max), back > 0
 
 
 def _growth(given: PlanInput, delta: NDArray[np.int32]) -> Iterator[tuple[Refusal, NDArray[np.bool_]]]:

@@ -1,4 +1,4 @@
-"""How an account stands in the ledger: its pools by family, what it holds idle, what its tier and quota allow."""
+"""How an account stands in the ledger: pools and idle addresses by family, what its tier and quota allow."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from addrcast.core.domain.address import Family, parse_address, parse_prefix
 from addrcast.core.domain.keyspace import records_of
 from addrcast.core.domain.record import AddressState
-from addrcast.core.reservation.aging import Idle
 from addrcast.core.reservation.plan_input import UNLIMITED
+from addrcast.core.reservation.surplus import Idle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A declared account, as the ledger has it now.
+    """An account that takes new use, as the ledger has it now.
 
     `pools` are its logical pools by family, in order of preference. An instance takes one address of each family,
     so a target holds in each, and the quota is shared by them.
@@ -33,7 +33,7 @@ class Standing:
     tier: Tier
     pools: Mapping[Family, Sequence[str]]
     reserved: Mapping[Family, Sequence[Idle]]
-    preserved: Sequence[Idle]
+    preserved: Mapping[Family, Sequence[Idle]]
     usage: int
 
     @property
@@ -50,32 +50,33 @@ class Standing:
 
 
 def standing_of(ledger: Ledger, name: str) -> Standing | None:
-    """How an account stands; None where it is not declared any more. Raises Invalid for a tier without meaning."""
+    """How an account stands; None where it is not declared any more or drains: what it holds goes without a plan.
+
+    Raises Invalid for a tier without meaning.
+    """
     account = ledger.account(name).value
-    if account is None:
+    if account is None or account.is_draining:
         return None
     pools: dict[Family, list[str]] = defaultdict(list)
     for pool_name in account.pools:
         pool = ledger.pool(pool_name).value
         if pool is not None:
             pools[parse_prefix(pool.prefixes[0]).family].append(pool_name)
-    reserved: dict[Family, list[Idle]] = defaultdict(list)
-    for idle in _idle(ledger, name, AddressState.RESERVED):
-        reserved[parse_address(idle.logical).family].append(idle)
     return Standing(
         name,
         account,
         ledger.tier_of(name),
         pools,
-        reserved,
+        _idle(ledger, name, AddressState.RESERVED),
         _idle(ledger, name, AddressState.PRESERVED),
         ledger.usage(name),
     )
 
 
-def _idle(ledger: Ledger, name: str, state: AddressState) -> list[Idle]:
+def _idle(ledger: Ledger, name: str, state: AddressState) -> dict[Family, list[Idle]]:
     prefix = len(records_of(name))
-    return [
-        Idle(entry.key[prefix:], entry.required.host, entry.required.since_ms)
-        for entry in ledger.in_state(name, state)
-    ]
+    found: dict[Family, list[Idle]] = defaultdict(list)
+    for entry in ledger.in_state(name, state):
+        logical = entry.key[prefix:]
+        found[parse_address(logical).family].append(Idle(logical, entry.required.host, entry.required.since_ms))
+    return found

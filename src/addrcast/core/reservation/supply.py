@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Round:
     """What a round of planning knows besides the ledger and the need.
 
-    `lead_ms` is the lead window; what stays preserved for less is no supply. `previous` is the plan before, None if
-    there is none; `holding_prices` are by pool, 0 where one is not named.
+    `lead_ms` is the lead window; what is preserved but past its age limit before it ends is no supply. `previous`
+    is the plan before, None if there is none; `holding_prices` are by pool, 0 where one is not named.
     """
 
     now_ms: int
@@ -46,6 +46,7 @@ class _Supply(NamedTuple):
 
     tier: int
     preserved: int
+    within_hold: int
     reserved: int
     bound: int
     quota: int
@@ -60,7 +61,8 @@ def plan_input_of(
 
     Accounts that are not declared any more are left out. An instance takes an address of each family its account
     has, so supply is counted in instances: preserved is what is so in every family, reserved and bound in any.
-    Raises Invalid for an account whose tier means nothing.
+    What is not supply for long is left out: preserved addresses that age inside the window, reservations that are
+    about to be replaced. Raises Invalid for an account whose tier means nothing.
     """
     declared = [row for row, name in enumerate(accounts) if name in ledger.accounts()]
     names = [accounts[row] for row in declared]
@@ -82,6 +84,7 @@ def plan_input_of(
         tiers=tuple(ledger.tiers().items()),
         tier=column(row.tier for row in rows).astype(np.int16),
         preserved=column(row.preserved for row in rows),
+        within_hold=column(row.within_hold for row in rows),
         reserved=column(row.reserved for row in rows),
         bound=column(row.bound for row in rows),
         quota=column(row.quota for row in rows),
@@ -112,7 +115,7 @@ class _Reader:
 
     def __init__(self, ledger: Ledger, round_: Round) -> None:
         self._ledger = ledger
-        self._window_ends_ms = round_.now_ms + round_.lead_ms
+        self._round = round_
         self._tiers = list(ledger.tiers())
         self._family: dict[str, Family] = {}
         self._own_size: dict[str, int] = {}
@@ -139,26 +142,31 @@ class _Reader:
         for pool in account.pools:
             if pool in self._family:
                 pools[self._family[pool]].append(pool)
-        counts = self._counts(name, list(pools), self._window_ends_ms - tier.hold_ms)
+        counts = self._counts(name, list(pools))
         rooms = [self._room(family, names, counts) for family, names in pools.items()]
-
-        def in_state(state: AddressState) -> list[int]:
-            return [counts[family, state] for family in pools] or [0]
-
+        now_ms, settings = self._round.now_ms, self._round.settings
+        ages_ms = now_ms + self._round.lead_ms - tier.age_limit_ms
+        preserved = self._younger(name, AddressState.PRESERVED, ages_ms)
+        within_hold = self._younger(name, AddressState.PRESERVED, max(ages_ms, now_ms - tier.hold_ms))
+        reserved = self._younger(name, AddressState.RESERVED, settings.replaced_until_ms(tier, now_ms))
         return _Supply(
             tier=self._tiers.index(account.tier),
-            preserved=min(in_state(AddressState.PRESERVED)),
-            reserved=max(in_state(AddressState.RESERVED)),
-            bound=max(in_state(AddressState.BOUND)),
+            preserved=min((preserved[family] for family in pools), default=0),
+            within_hold=min((within_hold[family] for family in pools), default=0),
+            reserved=max((reserved[family] for family in pools), default=0),
+            bound=max((counts[family, AddressState.BOUND] for family in pools), default=0),
             quota=UNLIMITED if account.quota is None else account.quota // max(len(pools), 1),
             room=0 if account.is_draining else min(rooms, default=0),
             draws=[drawn for family in Family for drawn in self._draws(family, pools.get(family, []))],
         )
 
-    def _counts(
-        self, name: str, families: list[Family], preserved_after_ms: int
-    ) -> Counter[tuple[Family, AddressState]]:
-        """The account's addresses by family and state; of the preserved ones those that stay so long enough."""
+    def _younger(self, name: str, state: AddressState, after_ms: int) -> Counter[Family]:
+        """The account's addresses in a state that they came to after `after_ms`, by family."""
+        records = self._ledger.in_state(name, state)
+        return Counter(_family_of(entry) for entry in records if entry.required.since_ms > after_ms)
+
+    def _counts(self, name: str, families: list[Family]) -> Counter[tuple[Family, AddressState]]:
+        """The account's addresses by family and state."""
         counts: Counter[tuple[Family, AddressState]] = Counter()
         for state in AddressState:
             records = self._ledger.in_state(name, state)
@@ -166,10 +174,6 @@ class _Reader:
                 counts[families[0], state] = len(records)
             else:
                 counts.update((_family_of(entry), state) for entry in records)
-        for entry in self._ledger.in_state(name, AddressState.PRESERVED):
-            if entry.required.since_ms > preserved_after_ms:
-                break
-            counts[_family_of(entry), AddressState.PRESERVED] -= 1
         return counts
 
     def _room(self, family: Family, names: list[str], counts: Counter[tuple[Family, AddressState]]) -> int:
