@@ -14,9 +14,10 @@ from addrcast.core.controller.settings import ControllerSettings
 from addrcast.core.dataplane.table import TableEntry, TableKey
 from addrcast.core.dataplane.unapplied import Backoff
 from addrcast.core.domain.invariants import violations
-from addrcast.core.domain.keyspace import record_key, tier_key
+from addrcast.core.domain.keyspace import election_key, record_key, subscription_key, tier_key
 from addrcast.core.domain.record import HostState
 from addrcast.core.domain.resource import Tier
+from addrcast.core.domain.transaction import Delete, Transaction
 from addrcast.core.propagation.audience import account_audience
 from addrcast.core.propagation.ready import readiness
 from addrcast.runtime.agent import AgentService
@@ -195,6 +196,30 @@ async def test_an_operator_ends_the_wait_for_a_host_that_cannot_drop_an_entry() 
         controller.tell(CoolingOverridden(frozenset({record_key("a", logical)})))
         await site.until(lambda ledger: not ledger.physical(physical))
         assert site.maps("h2", logical) == physical
+
+
+async def test_a_controller_takes_over_when_the_leading_one_goes() -> None:
+    site = Site()
+    await site.view.start()
+    await site.store.commit([Transaction((), (Delete(election_key("controller")),))])
+    site.start("h1")
+    controllers = [
+        ControllerService(store=site.store, view=site.view, clock=site.clock, settings=CONTROLLER) for _ in range(2)
+    ]
+    standing = [asyncio.create_task(each.run(f"c{number}")) for number, each in enumerate(controllers)]
+    for host in ("h2", "h3"):
+        site.cluster.store.commit([Transaction((), (Delete(subscription_key(host, "a")),))])
+    for candidate in standing:
+        await site.until(lambda _: bool(site.cluster.store.read([election_key("controller")]).items))
+        logical = site.cluster.reserve("a", "h1")
+        await site.until(site.is_ready(logical))
+        assert site.cluster.cool("a", logical)
+        await site.until(lambda ledger, logical=logical: not ledger.record("a", logical))  # type: ignore[misc]
+        candidate.cancel()
+        with suppress(asyncio.CancelledError):
+            await candidate
+    await site.stop("h1")
+    await site.view.stop()
 
 
 async def test_the_view_raises_what_ended_it() -> None:

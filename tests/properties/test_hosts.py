@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from addrcast.core.agent.messages import Disturbed
 from addrcast.core.controller.messages import Tick
 from addrcast.core.controller.settings import ControllerSettings
-from addrcast.core.dataplane.table import TableEntry
+from addrcast.core.dataplane.table import TableEntry, TableKey
 from addrcast.core.domain.invariants import violations
 from addrcast.core.domain.keyspace import PHYSICALS, RECORDS, tier_key
 from addrcast.core.domain.record import AddressState, EpochState, HoldState, HostState, Record
 from addrcast.core.domain.resource import Tier
 from addrcast.simulation.cluster import ModelCluster
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 VNIS = {"a": 7, "b": 8}
-HOSTS = ("h1", "h2", "h3")
+HOSTS = ("h1", "h2")
 # Without least times, acknowledgements are all that keeps an address from going to a stranger too early.
 AT_ONCE = Tier(
     rank=2,
@@ -31,12 +36,21 @@ SETTINGS = ControllerSettings(skew_max_ms=0, host_lost_ms=3_000, deadline_max_ms
 
 accounts = strategies.sampled_from(sorted(VNIS))
 hosts = strategies.sampled_from(HOSTS)
+# With every fault always on, hosts are hardly ever up, and what only a working host can get wrong is never seen.
+FAULTS = ("kill", "cut off", "silence", "flush", "refuse", "lost reply", "restore", "compact", "leave", "late")
+
 picks = strategies.integers(0, 7)
 
 
+def drawn(fault: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The rule applies only where the fault is part of the mix."""
+    return precondition(lambda self: fault in self.faults)
+
+
 class Hosts(RuleBasedStateMachine):
-    @initialize()
-    def build(self) -> None:
+    @initialize(faults=strategies.sets(strategies.sampled_from(FAULTS), max_size=3))
+    def build(self, faults: set[str]) -> None:
+        self.faults = faults
         self.cluster = ModelCluster(block_bits=30)
         self.cluster.put(tier_key("basic"), AT_ONCE)
         for account, vni in VNIS.items():
@@ -81,6 +95,7 @@ class Hosts(RuleBasedStateMachine):
         if idle:
             assert self.cluster.cool(account, idle[pick % len(idle)])
 
+    @drawn("leave")
     @rule(account=accounts, host=hosts)
     def leave_or_mirror(self, account: str, host: str) -> None:
         ledger = self.cluster.ledger()
@@ -90,60 +105,85 @@ class Hosts(RuleBasedStateMachine):
         elif all(entry.required.host != host for entry in ledger.records(account).values()):
             self.cluster.leave(host, account)
 
+    @drawn("kill")
     @rule(host=hosts)
     def kill(self, host: str) -> None:
         self.cluster.hosts[host].kill()
 
+    @drawn("kill")
     @rule(host=hosts)
     def start(self, host: str) -> None:
         self.cluster.hosts[host].start(self.cluster.now_ms)
 
+    @drawn("cut off")
     @rule(host=hosts)
     def cut_off_or_reconnect(self, host: str) -> None:
         self.cluster.hosts[host].is_cut_off ^= True
 
+    @drawn("silence")
     @rule(host=hosts)
     def fall_silent(self, host: str) -> None:
         self.cluster.set_silent(host)
 
+    @drawn("flush")
     @rule(host=hosts)
     def flush_links(self, host: str) -> None:
         self.cluster.hosts[host].table.flush_links()
         self.cluster.hosts[host].give(Disturbed("a link went down and up"), self.cluster.now_ms)
 
+    @drawn("refuse")
+    @rule(host=hosts, account=accounts, pick=picks)
+    def refuse_or_take(self, host: str, account: str, pick: int) -> None:
+        """The kernel neither writes nor deletes an entry, until it is asked to again."""
+        self.cluster.hosts[host].table.refused ^= {TableKey(VNIS[account], f"10.0.0.{pick}")}
+
     @rule(host=hosts, pick=picks, is_reply_lost=strategies.booleans())
     def carry_out(self, host: str, pick: int, is_reply_lost: bool) -> None:
         asked = self.cluster.hosts[host].asked
         if asked:
-            self.cluster.hosts[host].carry_out(pick % len(asked), is_reply_lost=is_reply_lost)
+            is_lost = is_reply_lost and "lost reply" in self.faults
+            self.cluster.hosts[host].carry_out(pick % len(asked), is_reply_lost=is_lost)
 
-    @rule(host=hosts, pick=picks)
-    def answer(self, host: str, pick: int) -> None:
-        answers = self.cluster.hosts[host].answers
-        if answers:
-            self.cluster.hosts[host].answer(self.cluster.now_ms, pick % len(answers))
-
-    @rule(host=hosts)
-    def deliver(self, host: str) -> None:
-        self.cluster.hosts[host].deliver(self.cluster.now_ms)
+    @rule(host=hosts, picks=strategies.lists(picks, min_size=1, max_size=6))
+    def work(self, host: str, picks: list[int]) -> None:
+        """The agent does some of what there is to do, in any order."""
+        model = self.cluster.hosts[host]
+        for pick in picks:
+            if model.answers and pick % 2:
+                model.answer(self.cluster.now_ms, pick % len(model.answers))
+            elif model.asked:
+                model.carry_out(pick % len(model.asked))
+            else:
+                model.deliver(self.cluster.now_ms)
 
     @rule(host=hosts)
     def settle(self, host: str) -> None:
         self.cluster.hosts[host].settle(self.cluster.now_ms)
 
-    @rule(which=strategies.integers(0, 1), lag=strategies.integers(0, 4))
-    def look(self, which: int, lag: int) -> None:
+    @drawn("late")
+    @rule(which=strategies.integers(0, 1), lag=strategies.integers(0, 4), seconds=strategies.integers(0, 1))
+    def look(self, which: int, lag: int, seconds: int) -> None:
+        """A controller looks at the store as it was a few revisions ago."""
+        self.cluster.now_ms += seconds * 1_000
         controller = self.controllers[which]
         controller.catch_up(up_to=max(self.cluster.store.revision - lag, controller.ledger.revision))
         controller.give(Tick(), self.cluster.now_ms)
 
+    @drawn("late")
     @rule(which=strategies.integers(0, 1), is_reply_lost=strategies.booleans())
     def act(self, which: int, is_reply_lost: bool) -> None:
+        """A controller does what it decided on, perhaps long ago."""
         controller = self.controllers[which]
-        if controller.asked:
+        while controller.asked:
             controller.carry_out(is_reply_lost=is_reply_lost)
         while controller.answers:
             controller.give(controller.answers.pop(), self.cluster.now_ms)
+
+    @rule()
+    def control(self) -> None:
+        """A controller that keeps up."""
+        self.cluster.now_ms += 1_000
+        self.controllers[0].settle(self.cluster.now_ms)
 
     @rule(seconds=strategies.integers(1, 4))
     def wait(self, seconds: int) -> None:
@@ -151,11 +191,12 @@ class Hosts(RuleBasedStateMachine):
         for host in self.cluster.hosts.values():
             host.tick(self.cluster.now_ms)
 
-    @precondition(lambda self: self.cluster.ledger().epoch.required.epoch < 3)
+    @precondition(lambda self: "restore" in self.faults and self.cluster.ledger().epoch.required.epoch < 3)
     @rule()
     def restore(self) -> None:
         self.cluster.restore()
 
+    @drawn("compact")
     @rule()
     def compact(self) -> None:
         for controller in self.controllers:
@@ -183,8 +224,7 @@ class Hosts(RuleBasedStateMachine):
             if state is HostState.LOST:  # it was left out: whatever it knows of may have gone to others since
                 self.excused[host] |= self.knows(host)
                 continue
-            if state is HostState.UP:
-                self.excused[host].clear()
+            self.excused[host] &= self.knows(host)
             for entry in self.cluster.hosts[host].table.entries():
                 hold = holds.get(entry.physical)
                 if entry in self.excused[host]:
@@ -204,6 +244,7 @@ class Hosts(RuleBasedStateMachine):
     def calm_down(self) -> None:
         for name, host in self.cluster.hosts.items():
             host.is_cut_off = False
+            host.table.refused.clear()
             self.cluster.set_alive(name)
             if host.machine is None:
                 host.start(self.cluster.now_ms)

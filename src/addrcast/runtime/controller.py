@@ -21,8 +21,11 @@ from addrcast.core.controller.messages import (
 )
 from addrcast.core.domain.errors import AddrcastError, Unavailable
 from addrcast.runtime.driver import next_event
+from addrcast.runtime.election import leadership
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from addrcast.core.controller.messages import Effect
     from addrcast.core.controller.settings import ControllerSettings
     from addrcast.core.domain.ledger import Ledger
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from addrcast.runtime.view import LedgerView
 
 log = logging.getLogger(__name__)
+
+ELECTION = "controller"
 
 
 class Planner(Protocol):
@@ -63,6 +68,28 @@ class ControllerService:
         self._planner = planner
         self._settings = settings
         self._events: asyncio.Queue[Event] = asyncio.Queue()
+
+    async def run(self, candidate: str) -> None:
+        """Stand for election, and lead whenever elected, until cancelled."""
+        while True:
+            try:
+                async with leadership(self._store, ELECTION, candidate=candidate) as term:
+                    log.info("controller %s leads", candidate)
+                    await self._lead_until(term.lost(), term.fence)
+            except Unavailable as away:
+                await self._clock.sleep_until(self._clock.now_ms() + away.retry_after_ms)
+
+    async def _lead_until(self, end: Coroutine[None, None, None], fence: Compare) -> None:
+        leading = asyncio.create_task(self.lead(fence))
+        ending = asyncio.create_task(end)
+        try:
+            await asyncio.wait({leading, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if leading.done():
+                leading.result()
+        finally:
+            ending.cancel()
+            leading.cancel()
+            await asyncio.wait({leading, ending})
 
     async def lead(self, fence: Compare) -> None:
         """Do the controller's duties for one term of leadership, until cancelled."""

@@ -1,0 +1,73 @@
+"""A ledger at the store's heels, whatever the store forgets."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from addrcast.core.domain.errors import Unavailable
+from addrcast.runtime.driver import SystemClock, next_event
+from addrcast.runtime.view import LedgerView
+from addrcast.simulation.cluster import ModelCluster
+from addrcast.simulation.store import MemoryStore
+
+
+async def test_a_view_follows_the_store() -> None:
+    cluster = ModelCluster()
+    store = MemoryStore(model=cluster.store)
+    view = LedgerView(store)
+    await view.start()
+    first = view.ledger
+    cluster.add_account("a", vni=7)
+    assert await view.wait_revision(cluster.store.revision) is first
+    assert first.account("a").required.vni == 7
+    await view.stop()
+
+
+async def test_a_view_whose_changes_were_forgotten_is_read_anew_and_never_goes_back() -> None:
+    cluster = ModelCluster()
+    store = MemoryStore(model=cluster.store)
+    view = LedgerView(store)
+    await view.start()
+    first = view.ledger
+    for vni in range(5):
+        cluster.add_account(f"a{vni}", vni=vni)
+    cluster.store.compact(cluster.store.revision)
+    ledger = await view.wait_revision(cluster.store.revision)
+    assert ledger is not first
+    assert sorted(ledger.accounts()) == [f"a{vni}" for vni in range(5)]
+    await view.stop()
+
+
+async def test_a_view_that_was_never_read_or_whose_store_is_closed_says_so() -> None:
+    store = MemoryStore()
+    view = LedgerView(store)
+    with pytest.raises(Unavailable, match="not read yet"):
+        _ = view.ledger
+    await view.stop()
+    await store.close()
+    with pytest.raises(Unavailable):
+        await view.start()
+
+
+async def test_a_view_outlives_a_store_that_goes() -> None:
+    store = MemoryStore(model=ModelCluster().store)
+    view = LedgerView(store)
+    await view.start()
+    revision = view.ledger.revision
+    await store.close()
+    await asyncio.sleep(0.01)
+    assert view.ledger.revision == revision
+    await view.stop()
+
+
+async def test_an_event_that_is_there_comes_before_a_deadline_that_is_over() -> None:
+    events: asyncio.Queue[str] = asyncio.Queue()
+    clock = SystemClock()
+    assert await next_event(events, clock, clock.now_ms()) is None
+    events.put_nowait("first")
+    assert await next_event(events, clock, 0) == "first"
+    for deadline_ms in (clock.now_ms() + 60_000, None):
+        asyncio.get_running_loop().call_soon(events.put_nowait, "second")
+        assert await next_event(events, clock, deadline_ms) == "second"
