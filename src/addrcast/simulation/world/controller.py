@@ -69,6 +69,7 @@ class SimulatedController:
         self._settings = settings
         self._clock_ahead_ms = clock_ahead_ms
         self._lease = 0
+        self._lineage = 0
         self._tick_at_ms = 0
         self._follower = Follower(link, lambda: self._step(self.machine, LedgerChanged()), prefixes=prefixes)
         self._beat()
@@ -81,14 +82,17 @@ class SimulatedController:
     def _beat(self) -> None:
         self.link.timeline.after(BEAT_MS, self._beat)
         now_ms = self.link.timeline.now_ms
-        lease, machine = self._lease, self.machine
+        lease, machine, site = self._lease, self.machine, self.link.site
 
         def hold(model: ModelStore) -> tuple[int, Compare | None]:
             if machine is not None:
+                if self._lineage != site.lineage:
+                    raise Stale("the number of the lease may be another's in a store that went back")
                 model.keep_alive(lease, now_ms=now_ms)
                 return lease, None
             if model.read([ELECTION]).items:
                 return 0, None
+            self._lineage = site.lineage
             granted = model.grant(ttl_ms=LEASE_MS, now_ms=now_ms)
             put = Put(ELECTION, self.name.encode(), granted)
             won = model.commit([Transaction((Compare(ELECTION, 0),), (put,))])[0]

@@ -71,6 +71,7 @@ class SimulatedHost:
         self.snapshots_early = False
         self.on_write: Callable[[SimulatedHost, TableEntry], None] = lambda host, entry: None
         self._early: ModelStore | None = None
+        self._lineage = 0
         self._settings = settings
         self._dice = dice
         self._clock_ahead_ms = clock_ahead_ms
@@ -229,6 +230,8 @@ class SimulatedHost:
         now_ms = self.link.timeline.now_ms
 
         def keep(model: ModelStore) -> int:
+            if self._lineage != self.link.site.lineage:  # the number may be another's in a store that went back
+                self._lineage, self.lease = self.link.site.lineage, 0
             if self.lease:
                 try:
                     model.keep_alive(self.lease, now_ms=now_ms)
