@@ -13,6 +13,7 @@ from addrcast.core.assignment.answer import Created
 from addrcast.core.assignment.request import CreateRequest, DeleteRequest
 from addrcast.core.dataplane.table import TableEntry
 from addrcast.core.domain.adoption import AddressInUse, adopt
+from addrcast.core.domain.errors import AddrcastError
 from addrcast.core.domain.finding import Finding
 from addrcast.core.domain.invariants import violations
 from addrcast.core.domain.keyspace import RECORDS
@@ -22,6 +23,7 @@ from addrcast.runtime.demo.site import CONTROLLER, HOSTS, POOL, STEP_MS, Site
 from addrcast.runtime.demo.tally import AccountTally
 
 if TYPE_CHECKING:
+    from addrcast.core.assignment.answer import Answer
     from addrcast.core.assignment.request import Request
     from addrcast.core.domain.demand import CountHistory
     from addrcast.runtime.planning import NeedPlanner
@@ -125,14 +127,24 @@ class Game:
                 CreateRequest(account=fleet.account, instance=name, deadline_ms=deadline_ms, host=host)
                 for name, host in zip(names, fleet.hosts_for(len(names)), strict=True)
             ]
-        asking = asyncio.create_task(self._site.assignment.answer_all(requests))
+        asking = asyncio.gather(*map(self._asked, requests))
         await self._site.settle()
         while not asking.done():  # some wait for addresses to come back
             await self._site.advance(self._site.clock.now_ms() + 1_000)
-        for request, answer in zip(requests, asking.result(), strict=True):
-            self._count(request, answer)
+        for request, (answer, is_ready) in zip(requests, asking.result(), strict=True):
+            self._count(request, answer, is_ready=is_ready)
 
-    def _count(self, request: Request, answer: object) -> None:
+    async def _asked(self, request: Request) -> tuple[Answer | AddrcastError, bool]:
+        """The answer, and whether every host had its addresses in the moment it was given."""
+        try:
+            if isinstance(request, DeleteRequest):
+                return await self._site.assignment.delete(request), False
+            created = await self._site.assignment.create(request)
+        except AddrcastError as error:
+            return error, False
+        return created, self._site.assignment.readiness(created).is_ready
+
+    def _count(self, request: Request, answer: Answer | AddrcastError, *, is_ready: bool) -> None:
         fleet = next(fleet for fleet in self._fleets if fleet.account == request.account)
         tally = self.tallies[request.account]
         if isinstance(request, DeleteRequest):
@@ -141,7 +153,7 @@ class Game:
         elif isinstance(answer, Created):
             host = answer.addresses[0].host
             tally.outcomes[answer.addresses[0].outcome] += 1
-            tally.ready_at_once += self._site.assignment.readiness(answer).is_ready
+            tally.ready_at_once += is_ready
             fleet.live[request.instance] = host
             fleet.recent[-1][host] += 1
         else:
