@@ -156,7 +156,7 @@ class Rounds(RuleBasedStateMachine):
 
     @rule(needs=NEEDS)
     def come_to_rest(self, needs: list[int]) -> None:
-        """The same needs round after round, and no creates: who is short of nothing holds exactly its need."""
+        """The same needs again and again, and no creates: who is short of nothing holds them, but for what ages."""
         for _ in range(6):
             self.wait(16)
             for name in NAMES:
@@ -166,7 +166,9 @@ class Rounds(RuleBasedStateMachine):
         is_short = plan.by_quota + plan.by_pool > 0
         for row, name in enumerate(NAMES):
             if not is_short[row]:
-                assert self.lasting(name) + self.twin[name, "preserved"] == needs[row]
+                # while reservations are about to be replaced, quota or pool may not have room for both
+                preserved = self.twin[name, "preserved"]
+                assert self.lasting(name) + preserved <= needs[row] <= self.twin[name, "reserved"] + preserved
 
     @invariant()
     def the_ledger_and_the_twin_agree(self) -> None:
