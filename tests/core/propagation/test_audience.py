@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from addrcast.core.domain.keyspace import acknowledgement_key
 from addrcast.core.domain.record import Acknowledgement, Host, HostState
 from addrcast.core.propagation.audience import Listener, LostHosts, Wait, account_audience, audience_of
 from addrcast.simulation.cluster import ModelCluster
@@ -64,3 +65,16 @@ def test_the_audience_of_an_account_is_its_subscribers() -> None:
     cluster.subscribe("h2", "b")
     assert account_audience(cluster.ledger(), "a").counted == {"h1": -1}
     assert account_audience(cluster.ledger(), "c").behind(1) == ()
+
+
+def test_what_a_host_acknowledged_for_one_account_says_nothing_of_another() -> None:
+    cluster = ModelCluster()
+    for vni, account in enumerate(("a", "b"), start=7):
+        cluster.add_account(account, vni=vni)
+    cluster.add_host("h1")
+    for account in ("a", "b"):
+        cluster.subscribe("h1", account)
+    incarnation = cluster.ledger().host("h1").required.incarnation
+    cluster.put(acknowledgement_key("h1", "b"), applied(99, epoch=1, incarnation=incarnation))
+    assert account_audience(cluster.ledger(), "b").behind(50) == ()
+    assert account_audience(cluster.ledger(), "a").behind(50) == (Wait("h1", 50),)
