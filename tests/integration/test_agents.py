@@ -203,12 +203,16 @@ async def test_a_controller_takes_over_when_the_leading_one_goes() -> None:
     await site.view.start()
     await site.store.commit([Transaction((), (Delete(election_key("controller")),))])
     site.start("h1")
-    controllers = [
-        ControllerService(store=site.store, view=site.view, clock=site.clock, settings=CONTROLLER) for _ in range(2)
+    standing = [
+        asyncio.create_task(
+            ControllerService(store=site.store, view=site.view, clock=site.clock, settings=CONTROLLER).run(name)
+        )
+        for name in ("c1", "c2")
     ]
-    standing = [asyncio.create_task(each.run(f"c{number}")) for number, each in enumerate(controllers)]
     for host in ("h2", "h3"):
         site.cluster.store.commit([Transaction((), (Delete(subscription_key(host, "a")),))])
+    await site.until(lambda ledger: ledger.host("h1").required.incarnation == 1)
+    await site.until(lambda ledger: ledger.host("h1").required.state is HostState.UP)
     for candidate in standing:
         await site.until(lambda _: bool(site.cluster.store.read([election_key("controller")]).items))
         logical = site.cluster.reserve("a", "h1")

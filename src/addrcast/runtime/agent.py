@@ -97,13 +97,17 @@ class AgentService:
                 if self._watch is not None:
                     self._watch.cancel()
                 self._watch = group.create_task(self._follow(effect))
-            case DumpTable() | Program():
-                group.create_task(self._tell(self._in_kernel(effect)))
             case _:
-                group.create_task(self._tell(self._in_store(effect)))
+                group.create_task(self._carry_out(effect))
 
-    async def _tell(self, answer: Awaitable[Event]) -> None:
-        await self._events.put(await answer)
+    async def _carry_out(
+        self, effect: ReadHost | ListSubscriptions | ScanAccount | Commit | DumpTable | Program
+    ) -> None:
+        if isinstance(effect, DumpTable | Program):
+            answer = await self._in_kernel(effect)
+        else:
+            answer = await self._in_store(effect)
+        await self._events.put(answer)
 
     async def _in_store(self, effect: ReadHost | ListSubscriptions | ScanAccount | Commit) -> Event:
         async with self._requests:
