@@ -60,10 +60,10 @@ def level_positions(coverage: NDArray[np.float32], levels: Sequence[float]) -> N
 
 
 def at_positions(quantiles: NDArray[np.float32], positions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The quantiles `(..., Q)` at `positions` `(P,)` along their last axis, linear between neighbours."""
+    """The quantiles `(..., Q)` at `positions` `(P,)` along their last axis, linear between neighbours, float32."""
     below = positions.astype(np.int64)
     above = np.minimum(below + 1, quantiles.shape[-1] - 1)
-    share = positions - below
+    share = (positions - below).astype(np.float32)
     mixed: NDArray[np.float32] = (1 - share) * quantiles[..., below] + share * quantiles[..., above]
     return mixed
 
