@@ -59,6 +59,7 @@ def fleet(accounts: int, *, shared_pools: int = 64, seed: int = 7) -> PlanInput:
         draws=draws,
         unwanted_rounds=np.zeros(accounts, dtype=np.int32),
         approved=reserved,
+        wanted_before=reserved + preserved,
         revision=1,
         now_ms=0,
     )

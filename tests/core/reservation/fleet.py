@@ -83,6 +83,7 @@ def plan_input(
         draws=np.array(draws or [[NO_POOL]] * size, dtype=np.int32).reshape(size, len(draws[0]) if draws else 1),
         unwanted_rounds=column("unwanted_rounds", 0),
         approved=column("approved", 0),
+        wanted_before=column("wanted_before", UNLIMITED),
         revision=7,
         now_ms=1_000,
         settings=settings,

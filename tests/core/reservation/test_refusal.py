@@ -36,6 +36,19 @@ def test_what_is_preserved_counts_as_idle_and_is_withheld_too() -> None:
     assert plan.allowed_delta().tolist() == [0, 0]
 
 
+def test_what_customers_gave_up_goes_back_in_any_number() -> None:
+    given = plan_input([NONE, MUCH], preserved=[200, 90], wanted_before=[0, 90], settings=LIMITED)
+    plan = plan_for(given)
+    assert plan.refusals == ()
+    assert plan.allowed_let_go().tolist() == [200, 0]
+
+
+def test_only_the_fall_of_what_is_wanted_counts_as_a_shrink() -> None:
+    plan = plan_for(plan_input([NONE, MUCH], preserved=[200, 90], wanted_before=[80, 90], settings=LIMITED))
+    assert "gives back 80 addresses at once, 47% of 170" in str(plan.refusals[0])
+    assert plan.allowed_let_go().tolist() == [0, 0]
+
+
 def test_a_forced_plan_is_carried_out_whole() -> None:
     plan = plan_for(plan_input([NONE, MUCH], reserved=[100, 60], settings=LIMITED))
     assert plan.allowed_delta(is_forced=True).tolist() == [-100, 30]

@@ -162,6 +162,21 @@ def test_unwanted_rounds_go_on_from_the_plan_before(cluster: Cluster) -> None:
     assert seen == [([1], [0]), ([2], [0]), ([3], [-1])]
 
 
+def test_a_fall_that_was_refused_is_refused_until_somebody_looks(cluster: Cluster) -> None:
+    cluster.add_account("b", "own")
+    settings = PlanSettings(small_change=1, unwanted_rounds_max=1, dead_band=0, dead_band_share=0)
+    for index in range(4):
+        cluster.put("b", f"10.0.0.{index}", f"192.168.0.{index}", "h1", "own")
+    plan = None
+    seen = []
+    for need in (4.0, 0.0, 0.0):
+        served = ServedNeed(np.full((1, 2), need, dtype=np.float32), np.zeros(1, dtype=np.uint8))
+        round_ = Round(cluster.now_ms, 0, previous=plan, settings=settings)
+        plan = plan_for(plan_input_of(cluster.ledger, ("b",), LEVELS, served, round_))
+        seen.append((plan.given.wanted_before.tolist(), len(plan.refusals), plan.allowed_delta().tolist()))
+    assert seen == [([UNLIMITED], 0, [0]), ([4], 1, [0]), ([4], 1, [0])]
+
+
 def test_the_first_plan_from_nothing_is_never_refused_nor_are_its_leftovers(cluster: Cluster) -> None:
     names = tuple(f"w{index:02d}" for index in range(40))
     for name in names:

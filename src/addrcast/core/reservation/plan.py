@@ -166,7 +166,7 @@ def _plan(given: PlanInput, curves: NeedCurves, cuts: _Cuts, grants: Grants, kep
     target = reserved + given.preserved - kept.let_go
     rows = np.arange(len(target))
     next_depth = curves.unit_depths(rows, target + 1)
-    refusals, refused = refusals_of(given, delta, kept.let_go)
+    refusals, refused = refusals_of(given, delta, kept.let_go, cuts.wanted)
     pool_price, pool_rank = _pool_prices(given, curves, grants, by_pool)
     is_short = by_pool > 0
     price = np.where(is_short, np.append(pool_price, 0.0)[grants.stopped_by], cuts.price)

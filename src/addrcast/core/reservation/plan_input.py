@@ -89,8 +89,9 @@ class PlanInput:
     those about to be replaced), `bound`, `quota` (of bound + reserved + preserved) and `room` (how many may lie
     reserved in the account's own ranges under its preferences; 0 while it drains) are int32 `(N,)`; UNLIMITED is no
     bound. `draws` is int32 `(N, D)`: one reservation takes one address of each of these pools, NO_POOL is none.
-    `unwanted_rounds` and `approved`, what each account was let reserve, both int32 `(N,)`, come from the plan
-    before. `revision` is the store's at which the counts were read.
+    Three columns come from the plan before, int32 `(N,)`: `unwanted_rounds`, `approved` (what each account was let
+    reserve) and `wanted_before` (what it wanted idle in the last plan that was not refused it; UNLIMITED is none).
+    `revision` is the store's at which the counts were read.
     """
 
     accounts: tuple[str, ...]
@@ -109,6 +110,7 @@ class PlanInput:
     draws: NDArray[np.int32]
     unwanted_rounds: NDArray[np.int32]
     approved: NDArray[np.int32]
+    wanted_before: NDArray[np.int32]
     revision: int
     now_ms: int
     settings: PlanSettings = field(default_factory=PlanSettings)
@@ -132,7 +134,7 @@ class PlanInput:
         size = (len(self.accounts),)
         for name in (
             "fault", "tier", "preserved", "within_hold", "reserved", "bound", "quota", "room", "unwanted_rounds",
-            "approved",
+            "approved", "wanted_before",
         ):  # fmt: skip
             shape = getattr(self, name).shape
             if shape != size:

@@ -34,28 +34,31 @@ class Refusal:
 
 
 def refusals_of(
-    given: PlanInput, delta: NDArray[np.int32], let_go: NDArray[np.int32]
+    given: PlanInput, delta: NDArray[np.int32], let_go: NDArray[np.int32], wanted: NDArray[np.int32]
 ) -> tuple[tuple[Refusal, ...], NDArray[np.bool_]]:
     """The limits that a plan breaks, and which accounts' changes are withheld for it, `(N,)`.
 
-    `delta` `(N,)` are the changes of reservations, `let_go` `(N,)` the preserved addresses that go back. Only the
-    direction that breaks a limit is withheld: a suspicious shrink does not keep anyone from what they need.
+    `delta` `(N,)` are the changes of reservations, `let_go` `(N,)` the preserved addresses that go back, `wanted`
+    `(N,)` the needs at the service level. Only the direction that breaks a limit is withheld: a suspicious shrink
+    does not keep anyone from what they need.
     """
     refused = np.zeros(len(delta), dtype=bool)
     refusals = []
-    for refusal, withheld in (*_shrink(given, delta, let_go), *_growth(given, delta)):
+    for refusal, withheld in (*_shrink(given, delta, let_go, wanted), *_growth(given, delta)):
         refusals.append(refusal)
         refused |= withheld
     return tuple(refusals), refused
 
 
 def _shrink(
-    given: PlanInput, delta: NDArray[np.int32], let_go: NDArray[np.int32]
+    given: PlanInput, delta: NDArray[np.int32], let_go: NDArray[np.int32], wanted: NDArray[np.int32]
 ) -> Iterator[tuple[Refusal, NDArray[np.bool_]]]:
+    """Judges the fall of what is wanted; what customers gave up themselves may go back in any number."""
     settings = given.settings
     back = np.maximum(-delta, 0) + let_go
-    figure = int(back.sum(dtype=np.int64))
-    base = int((given.reserved + given.preserved).sum(dtype=np.int64))
+    idle = np.minimum(given.reserved + given.preserved, given.wanted_before)
+    figure = int(np.minimum(back, np.maximum(idle - wanted, 0)).sum(dtype=np.int64))
+    base = int(idle.sum(dtype=np.int64))
     if figure > max(settings.small_change, settings.shrink_share_max * base):
         yield Refusal("shrink_share_max", "gives back", figure, base, settings.shrink_share_max), back > 0
 

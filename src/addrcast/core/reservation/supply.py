@@ -12,6 +12,7 @@ from addrcast.core.domain.address import Family, parse_prefix
 from addrcast.core.domain.pool import pool_space
 from addrcast.core.domain.record import AddressState
 from addrcast.core.domain.resource import PoolKind
+from addrcast.core.reservation.plan import Reason
 from addrcast.core.reservation.plan_input import NO_POOL, UNLIMITED, PlanInput, PlanSettings, PoolColumns
 from addrcast.core.reservation.pool_room import SUM, pool_counts, usable_now
 
@@ -71,7 +72,8 @@ def plan_input_of(
     # to a store in which nothing was ever reserved, the first plan is as large as it is
     is_first = round_.previous is None and not any(row.reserved for row in rows)
     memory = {} if round_.previous is None else _memory_of(round_.previous)
-    kept = [memory.get(name, (0, UNLIMITED if is_first else 0)) for name in names]
+    unknown = _Memory(approved=UNLIMITED if is_first else 0)
+    kept = [memory.get(name, unknown) for name in names]
 
     def column(values: Iterable[int]) -> NDArray[np.int32]:
         return np.fromiter(values, dtype=np.int32, count=len(rows))
@@ -91,19 +93,29 @@ def plan_input_of(
         room=column(row.room for row in rows),
         pools=reader.pools,
         draws=np.array([row.draws for row in rows], dtype=np.int32).reshape(len(rows), 2 * len(Family)),
-        unwanted_rounds=column(unwanted_rounds for unwanted_rounds, _ in kept),
-        approved=column(approved for _, approved in kept),
+        unwanted_rounds=column(memory.unwanted_rounds for memory in kept),
+        approved=column(memory.approved for memory in kept),
+        wanted_before=column(memory.wanted for memory in kept),
         revision=ledger.revision,
         now_ms=round_.now_ms,
         settings=round_.settings,
     )
 
 
-def _memory_of(plan: Plan) -> dict[str, tuple[int, int]]:
-    """By account: for how many rounds it has had more than was wanted, and what it was let reserve."""
+class _Memory(NamedTuple):
+    """What is kept of an account from one plan to the next: see PlanInput."""
+
+    unwanted_rounds: int = 0
+    approved: int = 0
+    wanted: int = UNLIMITED
+
+
+def _memory_of(plan: Plan) -> dict[str, _Memory]:
+    """By account; a fall of what is wanted that was refused is no measure for the next one."""
     approved = plan.given.reserved + plan.allowed_delta()
-    columns = zip(plan.unwanted_rounds.tolist(), approved.tolist(), strict=True)
-    return dict(zip(plan.given.accounts, columns, strict=True))
+    wanted = np.where(plan.reason & Reason.REFUSED, plan.given.wanted_before, plan.wanted)
+    memories = map(_Memory, plan.unwanted_rounds.tolist(), approved.tolist(), wanted.tolist())
+    return dict(zip(plan.given.accounts, memories, strict=True))
 
 
 class _Reader:
