@@ -72,8 +72,14 @@ def test_a_day_has_as_many_checked_columns_as_the_stride_leaves() -> None:
 def test_the_own_tail_passes_the_accounts_largest_need_and_the_fleets_goes_no_lower_than_the_model() -> None:
     top, own = np.array([4, 9], np.float32), np.array([8, 2], np.float32)
     fleet = np.arange(5, 5 + len(TAIL_LEVELS)).astype(np.float32)
-    assert tail_quantiles(Tail.OWN, top, own, fleet).tolist() == [[5, 6, 7, 8, 9], [9, 9, 9, 9, 9]]
-    assert tail_quantiles(Tail.FLEET, top, own, fleet).tolist() == [[5, 6, 7, 8, 9], [9, 9, 9, 9, 9]]
+    assert tail_quantiles(Tail.OWN, top, own, fleet + 5).tolist() == [
+        [5, 6, 7, 8, 9, 10, 11, 12],
+        [9, 9, 9, 9, 9, 10, 11, 12],
+    ]
+    assert tail_quantiles(Tail.FLEET, top, own, fleet).tolist() == [
+        [5, 6, 7, 8, 9, 10, 11, 12],
+        [9, 9, 9, 9, 9, 10, 11, 12],
+    ]
 
 
 def test_rare_launches_anywhere_call_for_the_fleets_tail_and_a_rhythm_for_the_accounts_own() -> None:

@@ -24,8 +24,9 @@ MODEL = 0
 OWN_QUANTILE = 1
 """The first of the reactive rules; those after it hold the maximum of a window."""
 
-TAIL_LEVELS = (0.9985, 0.9992, 0.9996, 0.9998, 0.9999)
+TAIL_LEVELS = (0.9985, 0.9992, 0.9996, 0.9998, 0.9999, 0.99995, 0.99998, 0.99999)
 
+_OWN_LEVELS = 5
 _HOLD_STEPS = (2, 4, 6, 12)
 _HOLD_HOURS = (24, 48, 96, 168, 336)
 _STANDARD_ERRORS = 2.0
@@ -115,12 +116,15 @@ def tail_quantiles(
     accounts' needs at TAIL_LEVELS; all in addresses.
     """
     if tail is Tail.FLEET:
-        reserve: NDArray[np.float32] = np.maximum(top[..., None], fleet)
-        return reserve
-    # A quarter of the way at each level, then on past the largest need ever seen.
+        at_least: NDArray[np.float32] = np.maximum(top[..., None], fleet)
+        return at_least
+    # A quarter of the way at each level, and on past the largest need ever seen; the last levels have something
+    # for those too that never needed any.
     share = np.arange(1, len(TAIL_LEVELS) + 1, dtype=np.float32) / 4
-    onward: NDArray[np.float32] = top[..., None] + share * np.maximum(own_largest - top, 0)[..., None]
-    return onward
+    onward = top[..., None] + share * np.maximum(own_largest - top, 0)[..., None]
+    reserve = np.concatenate([np.zeros(_OWN_LEVELS, np.float32), fleet[: len(TAIL_LEVELS) - _OWN_LEVELS]])
+    quantiles: NDArray[np.float32] = np.maximum(onward, reserve)
+    return quantiles
 
 
 def choose_tail(
