@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from addrcast.core.domain.codec import encode
 from addrcast.core.domain.declaration import check_account, check_host, check_pool, check_tier
 from addrcast.core.domain.errors import Conflict, Invalid
@@ -35,39 +37,46 @@ async def set_up(store: Store) -> None:
 async def declare(store: Store, resources: Iterable[tuple[str, Resource]]) -> None:
     """Write resources by name, in order, so that a later one may build on an earlier one.
 
+    One that stands as it is declared is left alone. Of a host that is known only the blocks are declared: its state
+    and incarnation are its own.
+
     Raises: Invalid where one breaks a rule, those before it are then written; Conflict where another process
     declared the same one meanwhile.
     """
     revision, items = await scan_all(store, PREFIXES)
     ledger = Ledger.from_items(items, revision)
+    if ledger.epoch.value is None:
+        raise Invalid("store", EPOCH, "it has no epoch yet; set it up first")
     for name, resource in resources:
-        draft = _draft(ledger, name, resource)
+        entry, value = _checked(ledger, name, resource)
+        if entry.value == value:
+            continue
+        draft = Draft((ledger.epoch, entry), ((entry, value),))
         (result,) = await store.commit([draft.transaction()])
         if not result.is_success:
-            raise Conflict(f"{draft.writes[0][0].key} was changed meanwhile: look at it, then declare it again")
+            raise Conflict(f"{entry.key} was changed meanwhile: look at it, then declare it again")
         ledger.learn(draft.entries_at(result.revision), result.revision)
 
 
-def _draft(ledger: Ledger, name: str, resource: Resource) -> Draft:
+def _checked(ledger: Ledger, name: str, resource: Resource) -> tuple[Entry[Any], Resource]:
+    """The entry that a resource goes to, and what is written there. Raises Invalid."""
     pools = _values(ledger.pools())
-    entry: Entry[Any]
     match resource:
         case Tier():
             check_tier(name, resource)
-            entry = ledger.tier(name)
+            return ledger.tier(name), resource
         case Pool():
             check_pool(name, resource, pools)
-            entry = ledger.pool(name)
+            return ledger.pool(name), resource
         case Host():
             check_host(name, resource, hosts=_values(ledger.hosts()), pools=pools)
-            entry = ledger.host(name)
+            host = ledger.host(name)
+            known = host.value
+            return host, resource if known is None else msgspec.structs.replace(known, blocks=resource.blocks)
         case Account():
             accounts = _values(ledger.accounts())
             check_account(name, resource, accounts=accounts, pools=pools, tiers=ledger.tiers())
-            entry = ledger.account(name)
-    if ledger.epoch.value is None:
-        raise Invalid("store", EPOCH, "it has no epoch yet; set it up first")
-    return Draft((ledger.epoch, entry), ((entry, resource),))
+            return ledger.account(name), resource
 
 
 def _values(entries: Mapping[str, Entry[V]]) -> dict[str, V]:

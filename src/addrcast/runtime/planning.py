@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -15,19 +16,37 @@ from addrcast.core.reservation.policy import reorder_need, served_need
 from addrcast.core.reservation.supply import Round, plan_input_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from addrcast.core.controller.messages import RequestPlan
     from addrcast.core.domain.ledger import Ledger
     from addrcast.core.forecast.need import NeedHistory
-    from addrcast.core.forecast.pooled import NeedForecaster
     from addrcast.core.reservation.plan import Plan
     from addrcast.runtime.plan_board import PlanBoard
 
+log = logging.getLogger(__name__)
+
 REORDER_STEPS = 288
 """The reorder point looks back over at most this many steps."""
+
+ABSURD_FACTOR = 2
+ABSURD_FROM = 16
+"""A quantile is absurd past this many addresses on top of ABSURD_FACTOR times what the past accounts for."""
+
+
+class Forecaster(Protocol):
+    """A fitted forecaster of the need, such as `core.forecast.pooled.NeedForecaster`."""
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels of its quantiles, ascending."""
+        ...
+
+    def quantiles(self, history: NeedHistory, columns: Sequence[int]) -> NDArray[np.float32]:
+        """Needs in addresses, float32 `(N, C, Q)`, as they were known at each of `columns`."""
+        ...
 
 
 @dataclass(slots=True)
@@ -35,13 +54,14 @@ class NeedPlanner:
     """Plans from a fitted forecaster and a history that grows.
 
     `accounts` are the rows of `history`; `column` is the last of its columns that is known, set by whoever feeds
-    it; `recent_creates` counts creates by account and host, for placement. An account that is declared but has no
-    row is planned by the reorder point of nothing, so it gets no reservation.
+    it; `recent_creates` counts creates by account and host, for placement. Where the forecaster fails, is older
+    than `forecast_age_max_ms` or absurd, the reorder point of the history serves, and the plan says so. An account
+    that is declared but has no row has nothing to reorder by and gets no reservation.
     """
 
     accounts: tuple[str, ...]
     history: NeedHistory
-    forecaster: NeedForecaster
+    forecaster: Forecaster
     column: int
     recent_creates: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     board: PlanBoard | None = None
@@ -81,8 +101,19 @@ class NeedPlanner:
         forecast = np.full((len(names), len(levels)), np.nan, dtype=np.float32)
         creates = np.full((len(names), self.column + 1 - first), np.nan, dtype=np.float32)
         ceiling = np.zeros(len(names), dtype=np.float32)
-        forecast[known] = self.forecaster.quantiles(history, [self.column])[row, 0]
+        forecast[known] = self._forecast(len(levels))[row]
         creates[known] = history.needs[row, first : self.column + 1]
-        ceiling[known] = 2 * history.cap_at(self.column)[row] + 16
+        # beyond an account's own past a forecaster may go by the fleet's
+        largest = np.maximum(history.cap_at(self.column), history.window_at(self.column)[1].max())
+        ceiling[known] = ABSURD_FACTOR * largest[row] + ABSURD_FROM
         # needs are those of whole lead windows, so the latency is one of them
         return forecast, reorder_need(creates, levels, lead_steps=1), ceiling
+
+    def _forecast(self, levels: int) -> NDArray[np.float32]:
+        """The forecaster's quantiles of every row `(N, Q)`, NaN where it fails."""
+        # whatever a learner may raise, plans go on
+        try:
+            return self.forecaster.quantiles(self.history, [self.column])[:, 0]
+        except Exception:
+            log.exception("the forecaster failed, the reorder point serves")
+            return np.full((len(self.accounts), levels), np.nan, dtype=np.float32)
