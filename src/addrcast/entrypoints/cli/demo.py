@@ -2,59 +2,65 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from addrcast.adapters.forecasters.gbm import GbmFitter
 from addrcast.core.domain.record import Outcome
-from addrcast.entrypoints.cli.options import as_json
+from addrcast.entrypoints.cli.json_output import as_json, print_json
 from addrcast.entrypoints.cli.progress import progress
 from addrcast.entrypoints.demo_page import checks_line, demo_page, warm_pool_text
-from addrcast.runtime.demo.play import DemoResult, play_demo
+from addrcast.runtime.demo.play import PLAYED_STEPS, DemoResult, play_demo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from addrcast.ports.forecaster import NeedFitter
 
 
 @click.command()
-@click.option("-o", "--out", default="out/demo", type=click.Path(file_okay=False), help="Folder [out/demo].")
+@click.option(
+    "-o", "--out", default="out/demo", type=click.Path(file_okay=False, path_type=Path), help="Folder [out/demo]."
+)
+@click.option(
+    "--steps", default=PLAYED_STEPS, type=click.IntRange(1), help="Last steps of 5 minutes to play [576, two days]."
+)
 @as_json
 @click.pass_context
-def command(ctx: click.Context, out: str, is_json: bool) -> None:
+def command(ctx: click.Context, out: Path, steps: int, is_json: bool) -> None:
     """Forecast, plan, assign and propagate for three real fleets that share one pool.
 
-    The store stays in OUT/store: look into it with `addrcast check`, `plan` and `explain`. Exit status 1 means that
-    a check at the end failed.
+    The forecast learns on all but the last steps, which are then played: a plan every 5 minutes, creates and
+    deletes, three hosts. The store stays in OUT/store: look into it with `addrcast check`, `plan` and `explain`.
+    Exit status 1 means that a check at the end failed.
     """
-    folder = Path(out)
-    if not is_json:
-        click.echo("Three real fleets of 5-minute samples; the forecast learns on all but the last two days, which")
-        click.echo("are then played: plan every 5 minutes, creates and deletes, three hosts, one pool of 896.")
+    fit: NeedFitter = ctx.obj or GbmFitter()
     with progress("demo") as advance:
-        result = play_demo(folder / "store", advance, fit=GbmFitter())
-    page = folder / "report.html"
-    page.write_text(demo_page(result))
+        result = play_demo(out / "store", advance, fit=fit, played_steps=steps)
+    page = out / "report.html"
+    page.write_text(demo_page(result), encoding="utf-8")
     if is_json:
-        click.echo(json.dumps(_figures(result)))
+        print_json(_figures(result))
     else:
         click.echo("\n".join([*_table(result), "", checks_line(result), f"report: {page}"]))
-        click.echo(f"look inside: addrcast explain alibaba --store {folder / 'store'}")
+        click.echo(f"look inside: addrcast explain alibaba --store {out / 'store'}")
     if result.end.violations or result.end.wrong_tables:
         ctx.exit(1)
 
 
-def _table(result: DemoResult) -> list[str]:
+def _table(result: DemoResult) -> Iterator[str]:
+    yield f"Three real fleets in one pool, the last {result.steps:,} steps of 5 minutes"
     heads = "".join(f"{outcome.value:>10}" for outcome in Outcome)
-    lines = [
-        f"\n{'account':<9}{'tier':<10}{'creates':>8}{heads}{'misses':>8}{'waste':>7}  tuned warm pool, same waste"
-    ]
+    yield f"{'account':<9}{'tier':<10}{'creates':>8}{heads}{'misses':>8}{'waste':>7}  tuned warm pool, same waste"
     for account, tally in result.tallies.items():
         outcomes = "".join(f"{tally.outcomes[outcome]:>10,}" for outcome in Outcome)
         figures = f"{tally.creates:>8,}{outcomes}{tally.misses:>8.1%}{tally.waste:>7.3f}"
-        lines.append(f"{account:<9}{tally.tier:<10}{figures}  {warm_pool_text(result, account)}")
+        yield f"{account:<9}{tally.tier:<10}{figures}  {warm_pool_text(result, account)}"
     creates = sum(tally.creates for tally in result.tallies.values())
     ready = sum(tally.ready_at_once for tally in result.tallies.values())
-    lines += ["", f"{ready:,} of {creates:,} creates were answered with every host ready for the first packet"]
-    return lines
+    yield f"{ready:,} of {creates:,} creates were answered with every host ready for the first packet"
 
 
 def _figures(result: DemoResult) -> dict[str, object]:
@@ -73,5 +79,9 @@ def _figures(result: DemoResult) -> dict[str, object]:
         for account, tally in result.tallies.items()
     }
     end = result.end
-    found = [{"rule": one.rule, "keys": one.keys, "what": one.what} for one in end.violations]
-    return {"accounts": accounts, "records": end.records, "violations": found, "wrong_tables": end.wrong_tables}
+    return {
+        "accounts": accounts,
+        "records": end.records,
+        "violations": end.violations,
+        "wrong_tables": end.wrong_tables,
+    }

@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.record import AddressState
 from addrcast.core.propagation.audience import LostHosts, account_audience
-from addrcast.entrypoints.cli.options import as_json, store_path
+from addrcast.entrypoints.cli.json_output import as_json, print_json
+from addrcast.entrypoints.cli.options import store_path
 from addrcast.entrypoints.cli.store import ledger_of, with_store
-from addrcast.runtime.plan_board import PostedPlan, posted_plans
+from addrcast.runtime.plan_board import PostedPlan, posted_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from addrcast.core.domain.ledger import Ledger
     from addrcast.ports.store import Store
+
+NAMED_MAX = 10
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that bears on one account: its plan in words, its addresses, its pools, its hosts.
+
+    `behind` are the hosts that do not have the account's newest record in their tables yet, `left_out` the lost
+    ones that are not waited for.
+    """
+
+    account: str
+    plan_made_ms: int | None
+    plan: tuple[str, ...]
+    addresses: dict[str, int]
+    pools: dict[str, dict[str, int]]
+    behind: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+    def lines(self) -> Iterator[str]:
+        """The same for a person to read."""
+        if self.plan_made_ms is None:
+            yield "no plan was made for it yet"
+        else:
+            yield f"plan of {datetime.fromtimestamp(self.plan_made_ms / 1_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        yield from self.plan
+        yield f"addresses: {_listed(self.addresses)}"
+        for pool, counts in self.pools.items():
+            yield f"pool {pool}: {_listed(counts)}"
+        yield from self.behind
+        if self.left_out:
+            yield f"lost hosts, not waited for: {', '.join(self.left_out)}"
 
 
 @click.command()
@@ -28,47 +63,33 @@ def command(account: str, store: str, is_json: bool) -> None:
     """Why ACCOUNT holds what it holds: its plan with every number's reason, its addresses, its pools, its hosts."""
 
     async def look(opened: Store) -> tuple[Ledger, PostedPlan | None]:
-        return await ledger_of(opened), (await posted_plans(opened)).get(account)
+        return await ledger_of(opened), await posted_plan(opened, account)
 
     ledger, plan = with_store(store, look)
-    if account not in ledger.accounts():
-        raise Invalid("account", account, f"one of {', '.join(sorted(ledger.accounts())) or 'none'} is declared")
-    found = _found(ledger, account, plan)
+    explanation = _explained(ledger, account, plan)
     if is_json:
-        click.echo(json.dumps(found))
+        print_json(explanation)
     else:
-        click.echo("\n".join(_lines(found)))
+        click.echo("\n".join(explanation.lines()))
 
 
-def _found(ledger: Ledger, account: str, plan: PostedPlan | None) -> dict[str, object]:
-    declared = ledger.account(account).required
+def _explained(ledger: Ledger, account: str, plan: PostedPlan | None) -> Explanation:
+    if account not in ledger.accounts():
+        declared = sorted(ledger.accounts())
+        named = ", ".join(declared[:NAMED_MAX]) + (", ..." if len(declared) > NAMED_MAX else "")
+        raise Invalid("account", account, f"{len(declared)} accounts are declared: {named or 'none'}")
     audience = account_audience(ledger, account, lost_hosts=LostHosts.LEFT_OUT)
-    return {
-        "account": account,
-        "plan_made_ms": None if plan is None else plan.made_ms,
-        "plan": [] if plan is None else list(plan.lines),
-        "addresses": {state.value: len(ledger.in_state(account, state)) for state in AddressState},
-        "pools": {pool: ledger.counts(pool, account)._asdict() for pool in declared.pools},
-        "behind": [str(wait) for wait in audience.behind(ledger.revision)],
-        "left_out": [str(host) for host in audience.left_out],
-    }
+    newest = max((entry.revision for entry in ledger.records(account).values()), default=0)
+    return Explanation(
+        account=account,
+        plan_made_ms=plan.made_ms if plan is not None else None,
+        plan=plan.lines if plan is not None else (),
+        addresses={state.value: len(ledger.in_state(account, state)) for state in AddressState},
+        pools={pool: ledger.counts(pool, account)._asdict() for pool in ledger.account(account).required.pools},
+        behind=tuple(str(wait) for wait in audience.behind(newest)),
+        left_out=audience.left_out,
+    )
 
 
-def _lines(found: dict[str, object]) -> list[str]:
-    lines = []
-    made_ms = found["plan_made_ms"]
-    if isinstance(made_ms, int):
-        lines.append(f"plan of {datetime.fromtimestamp(made_ms / 1_000, UTC):%Y-%m-%d %H:%M:%S} UTC")
-    plan, addresses, pools = found["plan"], found["addresses"], found["pools"]
-    lines += plan if isinstance(plan, list) and plan else ["no plan was made for it yet"]
-    if isinstance(addresses, dict):
-        lines.append("addresses: " + ", ".join(f"{count:,} {state}" for state, count in addresses.items()))
-    if isinstance(pools, dict):
-        lines += [
-            f"pool {pool}: " + ", ".join(f"{count:,} {state}" for state, count in counts.items())
-            for pool, counts in pools.items()
-        ]
-    left_out = found["left_out"]
-    if isinstance(left_out, list) and left_out:
-        lines.append(f"lost hosts, not waited for: {', '.join(left_out)}")
-    return lines
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {state}" for state, count in counts.items())

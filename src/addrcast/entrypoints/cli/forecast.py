@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 import numpy as np
 import polars as pl
 
-from addrcast.core.domain.demand import CountHistory, WorkloadProfile, fill_gaps
+from addrcast.core.domain.demand import CountHistory, WorkloadProfile
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.profile import resources_from_profile
 from addrcast.core.forecast.delta import delta_from
 from addrcast.core.forecast.engines import LEVEL_ENGINES, level_engine
-from addrcast.entrypoints.cli.history import history_of, profile_of
-from addrcast.entrypoints.cli.options import as_json, history_file, history_options
+from addrcast.entrypoints.cli.history import counts_of, history_of, instance_of
+from addrcast.entrypoints.cli.json_output import as_json, print_json
+from addrcast.entrypoints.cli.options import OutputFile, history_file, history_options
 from addrcast.entrypoints.cli.progress import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
+
+    from addrcast.core.forecast.engine import LevelEngine
 
 SHOWN_MAX = 40
 BLOCK_CELLS = 20_000_000
+CELLS_MAX = 500_000_000
+DELTA_LEVELS = (0.1, 0.5, 0.9)
+
+
+class AccountForecast(msgspec.Struct, frozen=True):
+    """One account: its count now, the change by the end of the horizon, what the highest level's peak asks for."""
+
+    account: str
+    now: float
+    delta: float
+    low: float
+    high: float
+    peak: float
+    vcpu: float
+    memory_gib: float
+    network_mbit_s: float
 
 
 @click.command()
 @history_file
 @history_options
 @click.option("--engine", default="linear", help=f"One of {', '.join(LEVEL_ENGINES)} [linear].")
-@click.option("--horizon", default=24, type=click.IntRange(1), help="Steps ahead [24].")
+@click.option("--horizon", default=24, type=click.IntRange(1), metavar="STEPS", help="Steps ahead [24].")
 @click.option("--levels", default="0.1,0.5,0.8,0.9,0.95", help="Levels of the quantiles [0.1,0.5,0.8,0.9,0.95].")
-@click.option("-o", "--out", type=click.Path(dir_okay=False), help="Parquet file for every quantile.")
+@click.option(
+    "--instance",
+    default="vcpu=1,memory_gib=4,network_mbit_s=100",
+    metavar="RESOURCE=FIGURE,...",
+    help="What one instance asks of its host [vcpu=1,memory_gib=4,network_mbit_s=100].",
+)
+@click.option("-o", "--out", type=OutputFile(), help="Parquet file for every quantile.")
 @as_json
 def command(
     file: str,
@@ -42,7 +70,8 @@ def command(
     engine: str,
     horizon: int,
     levels: str,
-    out: str | None,
+    instance: str,
+    out: Path | None,
     is_json: bool,
 ) -> None:
     """Forecast the instance counts of FILE.
@@ -50,34 +79,20 @@ def command(
     Prints the expected change at the end of the horizon with its 80 % interval, and the resources that the highest
     level asks for. The Parquet file has the columns account_id, origin, step, level, value.
     """
-    asked = _levels(levels)
+    asked, size = _levels(levels), instance_of(instance)
+    known = tuple(sorted({*asked, *DELTA_LEVELS}))
     forecaster = level_engine(engine)
     history = history_of(file, columns=columns, accounts=accounts, step_s=step_s, profile=profile)
-    if history.counts is None:
-        raise Invalid("file", file, "it has metrics only: say with --profile what one instance carries")
-    counts = fill_gaps(history.counts)
-    known = tuple(sorted({*asked, 0.1, 0.5, 0.9}))
-    size = max(1, BLOCK_CELLS // (counts.steps + horizon * len(known)))
-    blocks = []
-    with progress(f"forecasting with {engine}") as advance:
-        for first in range(0, len(counts.accounts), size):
-            rows = slice(first, first + size)
-            part = CountHistory(counts.accounts[rows], counts.start_s, counts.step_s, counts.counts[rows])
-            blocks.append(forecaster(part, horizon, known))
-            advance(min(first + size, len(counts.accounts)), len(counts.accounts))
-    quantiles = np.concatenate(blocks)
+    counts = counts_of(history, file=file)
+    quantiles = _quantiles(counts, horizon, known, forecaster)
     if out is not None:
         places = [known.index(level) for level in asked]
         _frame(counts, quantiles[..., places], asked).write_parquet(out)
-    rows_out = _rows(
-        counts, quantiles, known, profile=WorkloadProfile({}) if profile is None else profile_of(profile)
-    )
+    rows = _rows(counts, quantiles, known, profile=size)
     if is_json:
-        click.echo(
-            json.dumps({"engine": engine, "horizon": horizon, "step_s": counts.step_s, "accounts": rows_out})
-        )
+        print_json({"engine": engine, "horizon": horizon, "step_s": counts.step_s, "accounts": rows})
     else:
-        click.echo("\n".join([*history.report.lines(), *_table(rows_out, horizon)]))
+        click.echo("\n".join(_table(rows, horizon)))
 
 
 def _levels(text: str) -> list[float]:
@@ -85,6 +100,25 @@ def _levels(text: str) -> list[float]:
         return sorted({float(part) for part in text.split(",")})
     except ValueError:
         raise Invalid("--levels", text, "numbers between 0 and 1 are expected, such as 0.5,0.8,0.95") from None
+
+
+def _quantiles(
+    counts: CountHistory, horizon: int, levels: Sequence[float], forecaster: LevelEngine
+) -> NDArray[np.float32]:
+    """The engine's quantiles `(N, H, Q)`, computed by blocks of accounts. Raises Invalid."""
+    accounts = len(counts.accounts)
+    if accounts * horizon * len(levels) > CELLS_MAX:
+        size = f"{accounts:,} accounts x {horizon:,} steps x {len(levels)} levels"
+        raise Invalid("--horizon", size, f"at most {CELLS_MAX:,} quantiles are computed: give fewer steps")
+    blocks = []
+    step = max(1, BLOCK_CELLS // (counts.steps + horizon * len(levels)))
+    with progress("forecasting") as advance:
+        for first in range(0, accounts, step):
+            rows = slice(first, first + step)
+            part = CountHistory(counts.accounts[rows], counts.start_s, counts.step_s, counts.counts[rows])
+            blocks.append(forecaster(part, horizon, levels))
+            advance(min(first + step, accounts), accounts)
+    return np.concatenate(blocks)
 
 
 def _frame(counts: CountHistory, quantiles: NDArray[np.float32], levels: list[float]) -> pl.DataFrame:
@@ -103,37 +137,35 @@ def _frame(counts: CountHistory, quantiles: NDArray[np.float32], levels: list[fl
 
 
 def _rows(
-    counts: CountHistory, quantiles: NDArray[np.float32], levels: tuple[float, ...], *, profile: WorkloadProfile
-) -> list[dict[str, float | str]]:
-    """One account each: now, the change by the end of the horizon, resources at the highest level's peak."""
+    counts: CountHistory, quantiles: NDArray[np.float32], levels: Sequence[float], *, profile: WorkloadProfile
+) -> list[AccountForecast]:
     now = counts.counts[:, -1]
     delta = delta_from(quantiles, levels, now=now)
     peak = quantiles[..., -1].max(axis=1)
     resources = resources_from_profile(peak, profile)
-    return [
-        {
-            "account": account,
-            "now": float(now[row]),
-            "delta": round(float(delta.expected[row, -1]), 3),
-            "low": round(float(delta.low[row, -1]), 3),
-            "high": round(float(delta.high[row, -1]), 3),
-            "peak": round(float(peak[row]), 3),
-            "vcpu": round(float(resources.vcpu[row]), 3),
-            "memory_gib": round(float(resources.memory_gib[row]), 3),
-            "network_mbit_s": round(float(resources.network_mbit_s[row]), 3),
-        }
-        for row, account in enumerate(counts.accounts)
-    ]
+    figures = (
+        now,
+        *(change[:, -1] for change in (delta.expected, delta.low, delta.high)),
+        peak,
+        resources.vcpu,
+        resources.memory_gib,
+        resources.network_mbit_s,
+    )
+    by_account = np.round(np.stack(figures, axis=1).astype(np.float64), 3).tolist()
+    return [AccountForecast(name, *row) for name, row in zip(counts.accounts, by_account, strict=True)]
 
 
-def _table(rows: list[dict[str, float | str]], horizon: int) -> list[str]:
-    lines = [
-        f"{'account':<24}{'now':>8}{f'+{horizon} steps':>12}{'80 % interval':>20}{'peak':>9}{'vCPU':>9}{'GiB':>9}"
-    ]
-    for row in rows[:SHOWN_MAX]:
-        interval = f"{row['low']:+.1f} .. {row['high']:+.1f}"
-        figures = f"{row['now']:>8.0f}{row['delta']:>+12.1f}{interval:>20}{row['peak']:>9.1f}"
-        lines.append(f"{row['account']:<24}{figures}{row['vcpu']:>9.1f}{row['memory_gib']:>9.1f}")
+def _table(rows: Sequence[AccountForecast], horizon: int) -> Iterator[str]:
+    shown = rows[:SHOWN_MAX]
+    width = max([len("account"), *(len(row.account) for row in shown)])
+    heads = (
+        f"{'now':>8}{f'+{horizon} steps':>12}{'80 % interval':>20}{'peak':>9}{'vCPU':>9}{'GiB':>9}{'Mbit/s':>10}"
+    )
+    yield f"{'account':<{width}}{heads}"
+    for row in shown:
+        interval = f"{row.low:+.1f} .. {row.high:+.1f}"
+        figures = f"{row.now:>8.0f}{row.delta:>+12.1f}{interval:>20}{row.peak:>9.1f}"
+        resources = f"{row.vcpu:>9.1f}{row.memory_gib:>9.1f}{row.network_mbit_s:>10.1f}"
+        yield f"{row.account:<{width}}{figures}{resources}"
     if len(rows) > SHOWN_MAX:
-        lines.append(f"and {len(rows) - SHOWN_MAX:,} more accounts; --json has all of them")
-    return lines
+        yield f"and {len(rows) - SHOWN_MAX:,} more accounts; --json has all of them"

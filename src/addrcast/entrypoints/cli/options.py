@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,7 +10,20 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-as_json = click.option("--json", "is_json", is_flag=True, help="Print one JSON value instead of text.")
+
+class OutputFile(click.Path):
+    """A file to write, in a folder that is there: told before the work that fills it, not after."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path. Fails where its folder is absent."""
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"Folder '{path.parent}' does not exist; make it first.", param, ctx)
+        return path
+
 
 history_file = click.argument("file", type=click.Path(exists=True, dir_okay=False))
 

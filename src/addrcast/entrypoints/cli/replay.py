@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +11,10 @@ import click
 
 from addrcast.adapters.demand.decisions import DecisionFile
 from addrcast.adapters.forecasters.gbm import GbmFitter
+from addrcast.core.domain.errors import Invalid
 from addrcast.entrypoints.cli.history import history_of
-from addrcast.entrypoints.cli.options import as_json, history_file, history_options
+from addrcast.entrypoints.cli.json_output import as_json, print_json
+from addrcast.entrypoints.cli.options import OutputFile, history_file, history_options
 from addrcast.entrypoints.cli.progress import progress
 from addrcast.entrypoints.replay_page import replay_page
 from addrcast.simulation.policies.catalogue import PEERS
@@ -22,7 +24,11 @@ from addrcast.simulation.replay.table import table_lines
 from addrcast.simulation.trace import Trace, trace_from_history
 
 if TYPE_CHECKING:
+    from addrcast.ports.forecaster import NeedFitter
     from addrcast.simulation.policies.policy import Decision
+
+CELLS_MAX = 50_000_000
+"""Accounts x times: what 16 GiB hold, and a quarter of an hour plays."""
 
 
 @click.command()
@@ -32,13 +38,20 @@ if TYPE_CHECKING:
 @click.option("--from", "from_fraction", default=0.8, metavar="SHARE", help="Share of time before scoring [0.8].")
 @click.option("--min-mean", type=float, help="Only accounts whose mean count is at least this.")
 @click.option("--min-deviation", type=float, help="Only accounts whose count deviates at least this.")
-@click.option("--threads", default=2, type=click.IntRange(1), help="Threads that fit our model [2].")
-@click.option("-o", "--out", type=click.Path(file_okay=False), help="Folder for an HTML page with the curves.")
 @click.option(
-    "--decisions", type=click.Path(dir_okay=False), help="Parquet file for every decision, to score it elsewhere."
+    "--threads",
+    default=lambda: os.cpu_count() or 1,
+    type=click.IntRange(1),
+    help="Parts of our model fitted at once; no result depends on it [all processors].",
 )
+@click.option(
+    "-o", "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for an HTML page with the curves."
+)
+@click.option("--decisions", type=OutputFile(), help="Parquet file for every decision, to score it elsewhere.")
 @as_json
+@click.pass_obj
 def command(
+    fit: NeedFitter | None,
     file: str,
     columns: str | None,
     accounts: str | None,
@@ -49,8 +62,8 @@ def command(
     min_mean: float | None,
     min_deviation: float | None,
     threads: int,
-    out: str | None,
-    decisions: str | None,
+    out: Path | None,
+    decisions: Path | None,
     is_json: bool,
 ) -> None:
     """Replay FILE (counts, events or metrics) under our policy and under those of other systems.
@@ -59,25 +72,27 @@ def command(
     ready, at equal waste: idle addresses for each bound one.
     """
     history = history_of(file, columns=columns, accounts=accounts, step_s=step_s, profile=profile)
-    if not is_json:
-        click.echo("\n".join(history.report.lines()), err=True)
     trace = trace_from_history(
         history, from_fraction=from_fraction, lead=lead, min_mean=min_mean, min_deviation=min_deviation
     )
-    result = _played(trace, threads=threads, decisions=decisions)
+    if trace.counts.size > CELLS_MAX:
+        size = f"{len(trace.accounts):,} accounts x {trace.columns:,} times"
+        way_out = "give --accounts, a longer --step, or mend a stray time"
+        raise Invalid("trace", size, f"at most {CELLS_MAX:,} cells are replayed: {way_out}")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    result = _played(trace, fit or GbmFitter(threads=threads), decisions=decisions)
     if is_json:
-        click.echo(json.dumps(result.as_json()))
+        print_json(result.as_json())
     else:
         click.echo("\n".join(table_lines(result)))
     if out is not None:
-        page = Path(out) / "replay.html"
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(replay_page(result, title=f"Replay of {Path(file).name}"))
+        page = out / "replay.html"
+        page.write_text(replay_page(result, title=f"Replay of {Path(file).name}"), encoding="utf-8")
         click.echo(f"curves: {page}", err=True)
 
 
-def _played(trace: Trace, *, threads: int, decisions: str | None) -> ReplayResult:
-    policies = (addrcast_policy(GbmFitter(threads=threads)), *PEERS)
+def _played(trace: Trace, fit: NeedFitter, *, decisions: Path | None) -> ReplayResult:
     with ExitStack() as stack:
         advance = stack.enter_context(progress("replaying policies"))
         sink = None
@@ -88,4 +103,9 @@ def _played(trace: Trace, *, threads: int, decisions: str | None) -> ReplayResul
             def sink(policy: str, decision: Decision) -> None:
                 written.add(policy, decision.setting, decision.idle)
 
-        return replay(trace, policies, on_progress=lambda _, done, total: advance(done, total), on_decision=sink)
+        return replay(
+            trace,
+            (addrcast_policy(fit), *PEERS),
+            on_progress=lambda _, done, total: advance(done, total),
+            on_decision=sink,
+        )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from addrcast.adapters.stores.lmdb_store import LmdbStore
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.ledger import Ledger
+from addrcast.ports.store import Compacted
 from addrcast.runtime.view import PREFIXES, scan_all
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ def with_store(directory: str, look: Callable[[Store], Awaitable[T]]) -> T:
 
 
 async def ledger_of(store: Store) -> Ledger:
-    """Everything in a store at its newest revision."""
-    revision, items = await scan_all(store, PREFIXES)
-    return Ledger.from_items(items, revision)
+    """Everything in a store at its newest revision; begun anew where that is compacted before its end is read."""
+    while True:
+        with suppress(Compacted):
+            revision, items = await scan_all(store, PREFIXES)
+            return Ledger.from_items(items, revision)

@@ -52,7 +52,7 @@ class Game:
         self._site = site
         self._counts = counts
         self._planner = planner
-        self._fleets = [Fleet(account) for account in counts.accounts]
+        self._fleets = {account: Fleet(account) for account in counts.accounts}
         tiers = {fleet.account: fleet.tier for fleet in FLEETS}
         self.tallies = {account: AccountTally(tiers[account]) for account in counts.accounts}
 
@@ -61,8 +61,8 @@ class Game:
         ledger = self._site.view.ledger
         physicals = {host: iter(ledger.free_physicals(host)) for host in HOSTS}
         rows: list[AddressInUse] = []
-        logicals = iter(ledger.free_logicals(self._fleets[0].account, POOL))
-        for row, fleet in enumerate(self._fleets):
+        logicals = iter(ledger.free_logicals(self._counts.accounts[0], POOL))
+        for row, fleet in enumerate(self._fleets.values()):
             names = fleet.names(int(self._counts.counts[row, column]))
             for name, host in zip(names, fleet.hosts_for(len(names)), strict=True):
                 place = len(rows) + 1
@@ -100,7 +100,7 @@ class Game:
     async def _step(self, column: int) -> None:
         begin_ms = (self._counts.start_s + column * self._counts.step_s) * 1_000
         self._planner.column = column
-        self._planner.recent_creates = {fleet.account: fleet.recent_creates() for fleet in self._fleets}
+        self._planner.recent_creates = {account: fleet.recent_creates() for account, fleet in self._fleets.items()}
         await self._site.advance(begin_ms)
         for account, tally in self.tallies.items():
             cooling_ms = self._site.view.ledger.tier_of(account).cooldown_ms + CONTROLLER.skew_max_ms
@@ -115,7 +115,7 @@ class Game:
         """Create and delete instances so that each account comes to its count."""
         requests: list[Request] = []
         deadline_ms = self._site.clock.now_ms() + _DEADLINE_MS
-        for row, fleet in enumerate(self._fleets):
+        for row, fleet in enumerate(self._fleets.values()):
             change = int(self._counts.counts[row, column]) - len(fleet.live)
             fleet.recent.append(Counter())
             requests += [
@@ -145,7 +145,7 @@ class Game:
         return created, self._site.assignment.readiness(created).is_ready
 
     def _count(self, request: Request, answer: Answer | AddrcastError, *, is_ready: bool) -> None:
-        fleet = next(fleet for fleet in self._fleets if fleet.account == request.account)
+        fleet = self._fleets[request.account]
         tally = self.tallies[request.account]
         if isinstance(request, DeleteRequest):
             tally.deletes += 1

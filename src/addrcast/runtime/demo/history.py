@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def common_counts() -> CountHistory:
     """Instance counts from the time on at which all fleets are known."""
-    counts = read_fleets().counts
+    counts = read_fleets()
     first = int(np.isnan(counts.counts).any(axis=0).sum())
     start_s = counts.start_s + first * counts.step_s
     return CountHistory(counts.accounts, start_s, counts.step_s, np.ascontiguousarray(counts.counts[:, first:]))

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from addrcast.core.domain.demand import History, ReadReport
+from addrcast.core.domain.errors import Invalid
 from addrcast.runtime.demo.game import EndState, Game, Progress
 from addrcast.runtime.demo.history import common_counts, fitted_planner
 from addrcast.runtime.demo.site import open_site
@@ -16,23 +16,22 @@ from addrcast.runtime.demo.tally import AccountTally, warm_pool_misses
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from addrcast.core.domain.demand import CountHistory
     from addrcast.ports.forecaster import NeedFitter
 
 SEED = 1
 PLAYED_STEPS = 576
 """Two days of 5 minutes."""
+STORE_FILES = frozenset({"data.mdb", "lock.mdb", "bell"})
 _START_UP_MS = 600_000
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """What came of it: figures by account, the best warm pool beside each, the checks at the end."""
+    """What came of `steps` steps: figures by account, the best warm pool beside each, the checks at the end."""
 
     tallies: dict[str, AccountTally]
     warm_pools: dict[str, tuple[str, float] | None]
-    counts: CountHistory
-    first: int
+    steps: int
     end: EndState
 
 
@@ -41,13 +40,15 @@ def play_demo(
 ) -> DemoResult:
     """Fit on all but the last `played_steps`, then play those.
 
-    `directory` is emptied first and holds the store afterwards. Raises Invalid.
+    `directory` holds the store afterwards; one that is there is replaced. Raises Invalid where the directory holds
+    anything else, and for more steps than leave a step to learn from.
     """
     counts = common_counts()
     first = counts.steps - 1 - played_steps
+    if first < 1 or played_steps < 1:
+        raise Invalid("steps", played_steps, f"1 to {counts.steps - 2} are expected: the rest is learnt from")
+    _clear(directory)
     planner = fitted_planner(counts, first, fit=fit, seed=SEED)
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
 
     async def run() -> tuple[dict[str, AccountTally], EndState]:
         now_ms = (counts.start_s + first * counts.step_s) * 1_000 - _START_UP_MS
@@ -58,13 +59,20 @@ def play_demo(
             return game.tallies, await game.rest()
 
     tallies, end = asyncio.run(run())
-    report = ReadReport(
-        "fleets", counts.counts.size, len(counts.accounts), counts.start_s, counts.step_s, counts.steps
-    )
-    history = History(counts=counts, events=None, metrics=None, report=report)
-    fraction = first / (counts.steps - 1)
     warm_pools = {
-        account: warm_pool_misses(history, account, from_fraction=fraction, waste=tally.waste)
+        account: warm_pool_misses(counts, account, first=first, waste=tally.waste)
         for account, tally in tallies.items()
     }
-    return DemoResult(tallies, warm_pools, counts, first, end)
+    return DemoResult(tallies, warm_pools, played_steps, end)
+
+
+def _clear(directory: Path) -> None:
+    """Remove the store of a demo before, and nothing that is not one."""
+    if directory.exists():
+        strange = sorted(path.name for path in directory.iterdir() if path.name not in STORE_FILES)
+        if strange:
+            raise Invalid(
+                "store folder", str(directory), f"it holds {strange[0]}, which is no store's: name another"
+            )
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)

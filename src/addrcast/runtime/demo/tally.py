@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from addrcast.core.domain.demand import History, ReadReport
 from addrcast.core.domain.record import AddressState, Outcome
 from addrcast.simulation.policies.aws import AWS_WARM_IP
 from addrcast.simulation.policies.azure import AZURE_V2
@@ -14,7 +15,7 @@ from addrcast.simulation.replay.run import replay
 from addrcast.simulation.trace import trace_from_history
 
 if TYPE_CHECKING:
-    from addrcast.core.domain.demand import History
+    from addrcast.core.domain.demand import CountHistory
     from addrcast.core.domain.ledger import Ledger
 
 WARM_POOLS = (AWS_WARM_IP, AZURE_V2, CILIUM)
@@ -59,12 +60,14 @@ class AccountTally:
         self.bound_ms += held[AddressState.BOUND] * step_ms
 
 
-def warm_pool_misses(
-    history: History, account: str, *, from_fraction: float, waste: float
-) -> tuple[str, float] | None:
-    """The best of the warm pools on one account at a waste, each tuned over its whole grid, and its misses.
+def warm_pool_misses(counts: CountHistory, account: str, *, first: int, waste: float) -> tuple[str, float] | None:
+    """The best of the warm pools on one account at a waste, scored from column `first` on, and its misses.
 
-    None where no setting is as thrifty.
+    Each is tuned over its whole grid. None where no setting is as thrifty.
     """
-    trace = trace_from_history(history, from_fraction=from_fraction, accounts_glob=account)
+    report = ReadReport(
+        "fleets", counts.counts.size, len(counts.accounts), counts.start_s, counts.step_s, counts.steps
+    )
+    history = History(counts=counts, events=None, metrics=None, report=report)
+    trace = trace_from_history(history, from_fraction=first / (counts.steps - 1), accounts_glob=account)
     return replay(trace, WARM_POOLS).best_reactive(waste)
