@@ -1,0 +1,140 @@
+"""Declaring resources: checked against what stands, written once, never over another's change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from msgspec.structs import replace
+from tests.runtime.site import HOST, POOL, RESOURCES, CountingStore, ledger_of
+
+from addrcast.core.domain.codec import encode
+from addrcast.core.domain.errors import Conflict, Invalid
+from addrcast.core.domain.invariants import violations
+from addrcast.core.domain.keyspace import EPOCH, tier_key
+from addrcast.core.domain.record import EpochState, Host, HostState, StoreEpoch
+from addrcast.core.domain.resource import DEFAULT_TIERS, Account, Pool, PoolKind, Tier
+from addrcast.core.domain.transaction import Put, Transaction
+from addrcast.runtime.declare import declare, set_up
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from addrcast.core.domain.transaction import Result
+    from addrcast.runtime.declare import Resource
+    from addrcast.simulation.store import MemoryStore
+
+
+@pytest.fixture
+async def store() -> CountingStore:
+    made = CountingStore()
+    await set_up(made)
+    return made
+
+
+async def put(store: MemoryStore, key: str, value: Resource | StoreEpoch) -> None:
+    await store.commit([Transaction((), (Put(key, encode(value)),))])
+
+
+async def test_a_new_store_gets_an_epoch_and_the_default_tiers(store: CountingStore) -> None:
+    ledger = await ledger_of(store)
+    assert ledger.epoch.required == StoreEpoch(epoch=1)
+    assert ledger.tiers() == DEFAULT_TIERS
+
+
+async def test_setting_up_again_changes_nothing_that_was_changed_since(store: CountingStore) -> None:
+    frozen, dear = StoreEpoch(epoch=7, state=EpochState.FROZEN), replace(DEFAULT_TIERS["basic"], weight=9.0)
+    await put(store, EPOCH, frozen)
+    await put(store, tier_key("basic"), dear)
+    before = (await ledger_of(store)).revision
+    await set_up(store)
+    ledger = await ledger_of(store)
+    assert (ledger.epoch.required, ledger.tiers()["basic"], ledger.revision) == (frozen, dear, before)
+
+
+async def test_resources_may_build_on_those_declared_before_them_in_the_same_call(store: CountingStore) -> None:
+    await declare(store, RESOURCES)
+    ledger = await ledger_of(store)
+    assert sorted(ledger.accounts()) == ["bulk", "gold", "new"]
+    assert ledger.host("h1").required == HOST
+    assert ledger.pool("net").required == POOL
+    assert violations(ledger) == []
+
+
+async def test_what_stands_as_it_is_declared_is_not_written_again(store: CountingStore) -> None:
+    await declare(store, RESOURCES)
+    store.committed.clear()
+    wider = replace(POOL, prefixes=("10.0.0.0/23",))
+    await declare(store, [*RESOURCES, ("net", wider)])
+    assert [write.key for each in store.committed for write in each.writes] == ["pool.net"]
+
+
+async def test_a_host_that_is_declared_again_keeps_its_state_and_incarnation(store: CountingStore) -> None:
+    await declare(store, RESOURCES)
+    declared = Host(state=HostState.REJOINING, incarnation=0, blocks=("172.16.0.0/23", "172.16.2.0/24"))
+    await declare(store, [("h1", declared)])
+    assert (await ledger_of(store)).host("h1").required == replace(HOST, blocks=declared.blocks)
+
+
+@pytest.mark.parametrize(
+    ("name", "resource", "field"),
+    [
+        ("gold", replace(DEFAULT_TIERS["premium"], service_level=1.0), "service_level"),
+        ("no.dot", POOL, "pool"),
+        ("other", Pool(kind=PoolKind.PHYSICAL, prefixes=("172.16.1.0/24",)), "prefixes"),
+        ("h2", replace(HOST, blocks=("192.168.0.0/24",)), "blocks"),
+        ("h2", replace(HOST, blocks=("172.16.1.0/24",)), "blocks"),
+        ("late", Account(tier="gold", vni=9, pools=("net",)), "tier"),
+        ("late", Account(tier="basic", vni=9, pools=("nowhere",)), "pools"),
+        ("late", Account(tier="basic", vni=1, pools=("net",)), "vni"),
+    ],
+)
+async def test_a_resource_that_breaks_a_rule_is_refused_and_not_written(
+    store: CountingStore, name: str, resource: Resource, field: str
+) -> None:
+    await declare(store, RESOURCES)
+    before = await ledger_of(store)
+    with pytest.raises(Invalid) as fault:
+        await declare(store, [(name, resource)])
+    assert fault.value.field == field
+    assert (await ledger_of(store)).revision == before.revision
+
+
+async def test_those_before_one_that_is_refused_are_written(store: CountingStore) -> None:
+    with pytest.raises(Invalid):
+        await declare(store, [("net", POOL), ("a", Account(tier="none", vni=1, pools=("net",)))])
+    assert list((await ledger_of(store)).pools()) == ["net"]
+
+
+async def test_a_store_without_an_epoch_has_to_be_set_up_first() -> None:
+    empty = CountingStore()
+    with pytest.raises(Invalid, match="set it up first"):
+        await declare(empty, RESOURCES)
+    assert empty.committed == []
+
+
+class RacedStore(CountingStore):
+    """Another process declares pool `net` just before the first commit that names it."""
+
+    rival: Pool | None = None
+
+    async def commit(self, transactions: Sequence[Transaction]) -> list[Result]:
+        rival, self.rival = self.rival, None
+        if rival is not None:
+            await put(self, "pool.net", rival)
+        return await super().commit(transactions)
+
+
+async def test_a_resource_that_another_process_changed_meanwhile_is_not_written_over() -> None:
+    store = RacedStore()
+    await set_up(store)
+    store.rival = rival = replace(POOL, prefixes=("10.9.0.0/24",))
+    with pytest.raises(Conflict, match=r"pool\.net"):
+        await declare(store, RESOURCES)
+    assert (await ledger_of(store)).pool("net").required == rival
+
+
+async def test_a_tier_may_be_declared_and_used(store: CountingStore) -> None:
+    tier: Tier = replace(DEFAULT_TIERS["premium"], rank=1)
+    await declare(store, [*RESOURCES, ("silver", tier), ("late", Account(tier="silver", vni=9, pools=("net",)))])
+    assert (await ledger_of(store)).tier_of("late") == tier
