@@ -10,7 +10,8 @@ from addrcast.core.assignment.answer import Created, Deleted
 from addrcast.core.assignment.assigner import LOSSES_MAX, Pending, Reply
 from addrcast.core.assignment.request import Request, Want
 from addrcast.core.domain.errors import Conflict, Exhausted, Unavailable
-from addrcast.core.domain.record import Outcome
+from addrcast.core.domain.keyspace import EPOCH
+from addrcast.core.domain.record import Outcome, StoreEpoch
 
 
 @pytest.fixture
@@ -237,3 +238,15 @@ def test_one_that_waits_hears_of_an_attempt_that_failed_even_if_nothing_changed(
     replica.assigner.failed(children, Unavailable("the store is away", retry_after_ms=1))
     assert replica.run() == []
     assert world.states("beta") == {"10.0.0.0": "cooling"}
+
+
+def test_a_view_learns_nothing_from_a_store_of_another_epoch(world: World) -> None:
+    replica = Replica(world)
+    (pending,) = replica.submit(create("acme", "i-1"))
+    children, _ = replica.begin()
+    world.put(EPOCH, StoreEpoch(epoch=2))
+    assert replica.assigner.settle(children, replica.commit(children)) == []
+    assert replica.assigner.ledger.epoch.required.epoch == 1
+    (reply,) = replica.run()
+    assert reply.pending is pending
+    assert isinstance(reply.answer, Created), "it looked, and the view came to the new epoch"

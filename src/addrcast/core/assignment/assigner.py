@@ -18,6 +18,7 @@ from addrcast.core.assignment.request import CreateRequest, DeleteRequest, Reque
 from addrcast.core.assignment.scarcity import Wait
 from addrcast.core.domain.codec import entry_of
 from addrcast.core.domain.errors import AddrcastError, Conflict, Unavailable
+from addrcast.core.domain.keyspace import EPOCH
 from addrcast.core.domain.record import Entry, Value
 from addrcast.core.domain.transitions import Draft, preempt
 
@@ -260,7 +261,11 @@ class Assigner:
 
     def _learn(self, current: dict[str, KeyValue | None], revision: int) -> None:
         entries: list[Entry[Any]] = [entry_of(Value, key, item) for key, item in current.items()]
-        self.ledger.learn(entries, revision)
+        epoch = next((entry.value for entry in entries if entry.key == EPOCH), None)
+        known = self.ledger.epoch.value
+        if epoch is None or known is None or epoch.epoch == known.epoch:
+            # in another epoch revisions count anew: learnt into this view, both would pass for one history
+            self.ledger.learn(entries, revision)
 
     def _release_held(self, *, has_failed: bool) -> None:
         """What this group held may be had by those that it held up, and where it failed by those that wait, too."""
