@@ -285,6 +285,17 @@ def test_nobody_is_refused_over_a_view_that_was_learnt_in_part_ahead_of_the_watc
     assert world.states("other") == {"10.0.0.0": "cooling"}
 
 
+def test_nobody_is_refused_over_the_owner_that_a_lost_race_has_shown_ahead_of_the_watch(world: World) -> None:
+    fill(world, "h2", 1)
+    replica = Replica(world)
+    other = Replica(world)
+    other.remove(delete("other", "h2-0"))
+    other.create(create("beta", "i-1", "h2"))
+    replica.assigner.submit(Pending(create("acme", "i-1", "h2"), has_looked=True))
+    assert replica.run() == [], "the address that was preserved before the race is taken back"
+    assert world.states("other") == {"10.0.0.0": "cooling"}
+
+
 def test_nobody_is_refused_while_an_idle_address_of_another_account_is_in_flight(world: World) -> None:
     world.reserve("beta", "h2")
     fill(world, "h2", 1)
@@ -342,6 +353,19 @@ class TestSharedPool:
         assert names(world) == {"beta/10.0.0.0": "preserved", "prime/10.0.0.1": "cooling"}
         assert replica.ask(create("acme", "i-2")) == [None]
         assert names(world)["beta/10.0.0.0"] == "cooling"
+
+    def test_nobody_is_refused_over_a_claim_that_a_lost_race_has_shown_ahead_of_the_watch(
+        self, world: World
+    ) -> None:
+        replica = Replica(world)
+        Replica(world).create(create("prime", "i-1"))
+        replica.sync()
+        other = Replica(world)
+        other.remove(delete("prime", "i-1"))
+        other.create(create("beta", "i-1"))
+        replica.assigner.submit(Pending(create("acme", "i-1"), has_looked=True))
+        assert replica.run() == []
+        assert world.states("prime") == {"10.0.0.0": "cooling"}
 
     def test_a_named_idle_address_is_taken_back_from_its_account(self, world: World) -> None:
         world.reserve("prime", "h1", logical="10.0.0.1")

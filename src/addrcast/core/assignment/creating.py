@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from addrcast.core.assignment.answer import Created, Placed, placed
 from addrcast.core.assignment.choice import Choice, Lack, LackOf, pools_of
@@ -21,7 +21,15 @@ from addrcast.core.assignment.places import check_host, hosts_for
 from addrcast.core.assignment.scarcity import is_in_flight, relieve
 from addrcast.core.domain.errors import Exhausted, Invalid, Stale, Unavailable
 from addrcast.core.domain.keyspace import parts_of
-from addrcast.core.domain.record import Entry, EpochState, InstanceEntry, InstanceState, Record
+from addrcast.core.domain.record import (
+    Entry,
+    EpochState,
+    InstanceEntry,
+    InstanceState,
+    PhysicalHold,
+    PoolAddress,
+    Record,
+)
 from addrcast.core.domain.transitions_create import Claim, create
 
 if TYPE_CHECKING:
@@ -142,17 +150,16 @@ def _is_of_no_moment(ledger: Ledger, lack: Lack, account: str) -> bool:
 
     An attempt may rest on such a view; nobody may be refused or robbed because of it.
     """
-    for entry in ledger.ahead():
-        record = entry.value
-        if not isinstance(record, Record):
-            continue
-        if lack.of is LackOf.PHYSICAL:
-            bears_on_it = lack.host in ("", record.host)
-        else:
-            bears_on_it = record.pool in lack.pools and (record.is_shared or parts_of(entry.key).first == account)
-        if bears_on_it:
-            return True
-    return False
+    return any(_bears_on(entry, lack, account) for entry in ledger.ahead())
+
+
+def _bears_on(entry: Entry[Any], lack: Lack, account: str) -> bool:
+    value = entry.value
+    if lack.of is LackOf.PHYSICAL:
+        return isinstance(value, Record | PhysicalHold) and lack.host in ("", value.host)
+    if isinstance(value, Record):
+        return value.pool in lack.pools and (value.is_shared or parts_of(entry.key).first == account)
+    return isinstance(value, PoolAddress) and parts_of(entry.key).first in lack.pools
 
 
 def _missing_subscription(ledger: Ledger, account: str, host: str) -> Entry[Subscription] | None:
