@@ -30,7 +30,7 @@ Name = tuple[str, str]
 """An account, and a logical address or an instance of it."""
 
 
-class Broken(Exception):  # noqa: N818
+class Broken(Exception):
     """An invariant was violated: which one, and how."""
 
     def __init__(self, rule: str, what: str) -> None:
@@ -74,7 +74,7 @@ class Truth:
         self.revision = change.revision
         records: list[tuple[Name, Record | None]] = []
         for event in change.events:
-            kind, first, second = _parts(event.key)
+            kind, first, second = parts_of(event.key)
             if kind == keyspace.RECORDS:
                 records.append(((first, second), self.records.get((first, second))))
             self._put(event.key, event.value)
@@ -84,7 +84,7 @@ class Truth:
             self._check_other(event.key)
 
     def _put(self, key: str, data: bytes | None) -> None:
-        kind, first, second = _parts(key)
+        kind, first, second = parts_of(key)
         name = (first, second)
         if kind == keyspace.SUBSCRIPTIONS:
             (self.subscriptions.add if data is not None else self.subscriptions.discard)(name)
@@ -133,8 +133,6 @@ class Truth:
             if before is None or before.physical != record.physical:
                 for tell in self.on_owner:
                     tell(name, record, before)
-                if before is not None and self.holds.get(before.physical, None) is None:
-                    raise Broken("old physical cools", f"{before.physical} was free the moment {name} left it")
         was_bound = before is not None and before.state is AddressState.BOUND
         if before is not None and was_bound and (record is None or record.state is not AddressState.BOUND):
             entry = self.instances.get((name[0], before.instance))
@@ -157,7 +155,7 @@ class Truth:
             raise Broken("bindings", f"{name} is of attempt {record.attempt}, its instance of {entry.attempt}")
 
     def _check_other(self, key: str) -> None:
-        kind, first, second = _parts(key)
+        kind, first, second = parts_of(key)
         if kind == keyspace.PHYSICALS:
             hold = self.holds.get(first)
             owner = self.owners.get(first)
@@ -187,10 +185,6 @@ class Truth:
             record = self.records.get((instance[0], logical))
             if record is None or record.state is not AddressState.BOUND or record.instance != instance[1]:
                 raise Broken("bindings", f"{instance} has {logical}, which is not bound to it")
-
-
-def _parts(key: str) -> tuple[str, str, str]:
-    return parts_of(key)
 
 
 def _set(known: dict[Any, Any], name: object, value: object) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from addrcast.simulation.store import ModelStore
+    from addrcast.simulation.world.link import Link
     from addrcast.simulation.world.world import World
 
 FAULTS = (
@@ -60,7 +61,7 @@ def draw_mix(dice: Random, emphasis: Collection[str] = ()) -> FaultMix:
     """A mix, with all of `emphasis` in it."""
     share = dice.uniform(0.2, 0.7)
     drawn = [fault for fault in FAULTS if dice.random() < share]
-    return FaultMix(frozenset([*drawn, *emphasis]), dice.randint(400, 2_000))
+    return FaultMix(frozenset([*drawn, *emphasis]), dice.randint(250, 1_200))
 
 
 class Faults:
@@ -83,7 +84,7 @@ class Faults:
             if fault in world.mix:
                 self._repeat(strike)
         if "restored" in world.mix:
-            self._after(dice.randint(2_000, 10_000), self._back_up)
+            self._after(dice.randint(1_000, 6_000), self._back_up)
 
     def end(self) -> None:
         """Nothing strikes any more, and what is broken is mended."""
@@ -95,8 +96,8 @@ class Faults:
             if host.machine is None:
                 host.start()
             host.proceed()
-        for process in (*world.apis, *world.controllers):
-            process.link.mend()
+        for link in self._links().values():
+            link.mend()
 
     def _after(self, delay_ms: int, act: Callable[[], None]) -> None:
         self._world.timeline.after(delay_ms, lambda: None if self._is_over else act())
@@ -112,10 +113,19 @@ class Faults:
         self._world.timeline.note("fault", what)
 
     def _deafen(self) -> None:
-        process = self._dice.choice([*self._world.apis, *self._world.controllers])
-        self._note(f"{process.name} is deaf")
-        process.link.is_deaf = True
-        self._after(self._dice.randint(200, 4_000), process.link.mend)
+        links = self._links()
+        name = self._dice.choice(list(links))
+        self._note(f"{name} is deaf")
+        links[name].is_deaf = True
+        self._after(self._dice.randint(200, 4_000), links[name].mend)
+
+    def _links(self) -> dict[str, Link]:
+        """The links of replicas and controllers."""
+        world = self._world
+        return {
+            **{api.name: api.link for api in world.apis},
+            **{controller.name: controller.link for controller in world.controllers},
+        }
 
     def _cut_leader(self) -> None:
         leaders = [each for each in self._world.controllers if each.machine is not None]
@@ -145,9 +155,16 @@ class Faults:
 
     def _restart(self) -> None:
         host = self._dice.choice(list(self._world.hosts.values()))
-        act = self._dice.choice([host.start, host.reboot, host.flush_links, self._dice.choice(self._world.apis).restart])
-        self._note(f"{act.__qualname__} of {host.name}")
-        act()
+        api = self._dice.choice(self._world.apis)
+        acts = {
+            f"{host.name} starts": host.start,
+            f"{host.name} reboots": host.reboot,
+            f"{host.name} flaps": host.flush_links,
+            f"{api.name} restarts": api.restart,
+        }
+        what = self._dice.choice(list(acts))
+        self._note(what)
+        acts[what]()
 
     def _leave(self) -> None:
         """An operator lets a host leave an account that has nothing in use there."""
@@ -170,8 +187,8 @@ class Faults:
     def _back_up(self) -> None:
         backup = self._world.site.backup()
         self._note(f"backup at {backup.revision}")
-        self._after(self._dice.randint(500, 8_000), lambda: self._restore(backup))
+        self._after(self._dice.randint(300, 4_000), lambda: self._restore(backup))
 
     def _restore(self, backup: ModelStore) -> None:
         self._world.site.restore(backup, with_epoch=self._world.variant.epoch)
-        self._after(self._dice.randint(8_000, 15_000), self._back_up)
+        self._after(self._dice.randint(3_000, 8_000), self._back_up)

@@ -1,4 +1,4 @@
-"""Callers of a simulated world: instances that come, move, go and come back, over a network that loses and repeats."""
+"""Callers of a simulated world: instances come, move, go and come back, over a network that loses and repeats."""
 
 from __future__ import annotations
 
@@ -80,6 +80,7 @@ class Workload:
         self,
         timeline: Timeline,
         dice: Random,
+        *,
         callers: Callers,
         apis: Sequence[SimulatedApi],
         hosts: Sequence[str],
@@ -238,9 +239,7 @@ class Workload:
             self._timeline.after(travel_ms, lambda api=api: self._arrive(api, request, tell))  # type: ignore[misc]
         self._timeline.after(DEADLINE_MS + 600, lambda: None if is_answered else tell(None))
 
-    def _arrive(
-        self, api: SimulatedApi, request: Request, tell: Callable[[Answer | AddrcastError], None]
-    ) -> None:
+    def _arrive(self, api: SimulatedApi, request: Request, tell: Callable[[Answer | AddrcastError], None]) -> None:
         if isinstance(request, CreateRequest):
             self._scarcity.arrived(request)
         api.receive(request, tell)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from addrcast.core.assignment.assigner import Assigner, Pending
+from addrcast.core.domain.codec import decode
 from addrcast.core.domain.errors import AddrcastError, Unavailable
 from addrcast.core.domain.keyspace import EPOCH
+from addrcast.core.domain.record import StoreEpoch
 from addrcast.core.domain.transaction import Page
 from addrcast.simulation.world.follower import Follower
 
@@ -24,11 +26,11 @@ Door = Callable[["Request", "Follower"], "Request"]
 
 @dataclass(slots=True)
 class _Look:
-    """Requests that wait until the ledger has come to a revision; None while the store was not asked."""
+    """Requests that wait until the ledger has come to a revision of an epoch."""
 
     pendings: list[Pending]
     revision: int
-    epoch_revision: int
+    epoch: int
 
 
 class SimulatedApi:
@@ -42,7 +44,7 @@ class SimulatedApi:
         self.name = name
         self.link = link
         self.is_blind = False
-        self.door: Door = lambda request, follower: request
+        self.door: Door | None = None
         self._offset = offset
         self._clock_ahead_ms = clock_ahead_ms
         self.restart()
@@ -71,7 +73,8 @@ class SimulatedApi:
         if self._assigner is None:
             tell(Unavailable(f"{self.name} has no view of the store yet", retry_after_ms=100))
             return
-        self._assigner.submit(Pending(self.door(request, self._follower), tell, has_looked=self.is_blind))
+        admitted = request if self.door is None else self.door(request, self._follower)
+        self._assigner.submit(Pending(admitted, tell, has_looked=self.is_blind))
         self._pump()
 
     def _moved(self) -> None:
@@ -130,8 +133,9 @@ class SimulatedApi:
             if assigner is not self._assigner:
                 return
             if isinstance(page, Page):
-                epoch = page.items[0].mod_revision if page.items else 0
-                self._looks.append(_Look(pendings, page.revision, epoch))
+                epoch = decode(EPOCH, page.items[0].value)
+                assert isinstance(epoch, StoreEpoch)  # noqa: S101
+                self._looks.append(_Look(pendings, page.revision, epoch.epoch))
                 self._end_looks()
                 self._pump()
             else:
@@ -146,7 +150,7 @@ class SimulatedApi:
         waiting, self._looks = self._looks, []
         for look in waiting:
             # after a restore revisions count anew: a view of the lost time is ahead of what was read, not newer
-            if ledger.revision >= look.revision and ledger.epoch.revision >= look.epoch_revision:
+            if ledger.revision >= look.revision and ledger.epoch.required.epoch == look.epoch:
                 assigner.looked(look.pendings)
             else:
                 self._looks.append(look)

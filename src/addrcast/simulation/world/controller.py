@@ -120,7 +120,7 @@ class SimulatedController:
         if machine is None or machine is not self.machine or ledger is None:
             return
         for effect in machine.step(event, ledger, self.now_ms):
-            self._carry_out(machine, effect, ledger)
+            self._carry_out(machine, effect)
         due_ms = machine.deadline_ms(self.now_ms) - self._clock_ahead_ms
         if not self.link.timeline.now_ms < self._tick_at_ms <= due_ms:
             self._tick_at_ms = max(due_ms, self.link.timeline.now_ms + 1)
@@ -128,7 +128,7 @@ class SimulatedController:
                 self._tick_at_ms - self.link.timeline.now_ms, lambda: self._step(machine, Tick())
             )
 
-    def _carry_out(self, machine: ControllerMachine, effect: Effect, ledger: Ledger) -> None:
+    def _carry_out(self, machine: ControllerMachine, effect: Effect) -> None:
         match effect:
             case Commit():
                 self._commit(machine, effect)

@@ -32,7 +32,7 @@ from addrcast.core.agent.messages import (
 )
 from addrcast.core.dataplane.table import Rejected
 from addrcast.core.domain.errors import AddrcastError, Unavailable
-from addrcast.core.domain.keyspace import host_alive_key
+from addrcast.core.domain.keyspace import EPOCH, host_alive_key, host_key
 from addrcast.core.domain.transaction import Put, Transaction
 from addrcast.simulation.kernel import ModelTable
 from addrcast.simulation.world.follower import scan_all
@@ -44,19 +44,21 @@ if TYPE_CHECKING:
 
     from addrcast.core.agent.settings import AgentSettings
     from addrcast.core.dataplane.table import TableEntry
+    from addrcast.core.domain.transaction import Result
     from addrcast.simulation.store import ModelStore
     from addrcast.simulation.world.link import Link
     from addrcast.simulation.world.link import Watch as LinkWatch
 
 ALIVE_MS = 1_500
 BEAT_MS = 400
+EARLY_MS = 3_000
 
 
 class SimulatedHost:
     """Owns a table, the agent's process (`machine`, None while it is down) and its lease.
 
     A paused process takes nothing in and does nothing till it goes on; its table delivers all the while.
-    `snapshots_early` reads what the agent will ask for before it is counted: the wrong order.
+    `snapshots_early` reads what the agent will ask for up to `EARLY_MS` before it is counted: the wrong order.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class SimulatedHost:
         self.lease = 0
         self.kernel_ms = 20
         self.snapshots_early = False
-        self.on_write: Callable[[SimulatedHost, TableEntry], None] = lambda host, entry: None
+        self.on_write: list[Callable[[SimulatedHost, TableEntry], None]] = []
         self._early: ModelStore | None = None
         self._lineage = 0
         self._settings = settings
@@ -170,23 +172,29 @@ class SimulatedHost:
                 if self.snapshots_early:
                     self._early = self.link.site.backup()
                 return effect.answer(model.read(effect.keys).items)
-            return effect.answer(*scan_all(self._early or model, effect.prefixes))
+            revision, items = scan_all(self._early or model, effect.prefixes)
+            if self._early is not None:
+                present = {item.key: item for item in model.read([EPOCH, host_key(self.name)]).items}
+                items = [present.get(item.key, item) for item in items]
+            return effect.answer(revision, items)
 
         def answer(result: HostRead | SubscriptionsListed | AccountScanned | AddrcastError | None) -> None:
-            if machine is self.machine:
-                is_told = result is not None and not isinstance(result, AddrcastError)
-                self._tell(machine, result if is_told else Away(effect))
+            if result is None or isinstance(result, AddrcastError):
+                self._tell(machine, Away(effect))
+            else:
+                self._tell(machine, result)
 
         self.link.ask(read, answer)
 
     def _commit(self, machine: AgentMachine, effect: Commit) -> None:
-        def answer(results: object) -> None:
-            is_told = isinstance(results, list)
+        def answer(results: list[Result] | AddrcastError | None) -> None:
             if effect.purpose is Purpose.TURN_UP:
                 self._early = None
-            self._tell(machine, Committed(effect, tuple(results)) if is_told else Away(effect))
+            self._tell(machine, Committed(effect, tuple(results)) if isinstance(results, list) else Away(effect))
 
-        self.link.commit(effect.transactions, answer)
+        is_waiting = self.snapshots_early and effect.purpose is Purpose.REJOIN
+        pause_ms = self._dice.randint(0, EARLY_MS) if is_waiting else 0
+        self.link.timeline.after(pause_ms, lambda: self.link.commit(effect.transactions, answer))
 
     def _program(self, machine: AgentMachine, effect: Program) -> None:
         if machine is not self.machine:
@@ -199,7 +207,8 @@ class SimulatedHost:
             for vni in effect.ensured:
                 self.table.ensure_account(vni)
             for entry in effect.upserts:
-                self.on_write(self, entry)
+                for see in self.on_write:
+                    see(self, entry)
             rejected = self.table.upsert(effect.upserts) + self.table.delete(effect.deletes)
             for vni in effect.removed:
                 self.table.remove_account(vni)
@@ -242,4 +251,4 @@ class SimulatedHost:
                 model.commit([Transaction((), (Put(host_alive_key(self.name), b"", self.lease),))])
             return self.lease
 
-        self.link.ask(keep, lambda answer: None)
+        self.link.ask(keep)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec.structs import replace
+
 from addrcast.core.domain.errors import AddrcastError
 from addrcast.ports.store import Compacted
 
@@ -58,7 +60,9 @@ class Link:
         self._dice = dice
         self._weather = weather
 
-    def ask(self, act: Callable[[ModelStore], T], answer: Callable[[T | AddrcastError | None], None]) -> None:
+    def ask(
+        self, act: Callable[[ModelStore], T], answer: Callable[[T | AddrcastError | None], None] | None = None
+    ) -> None:
         """Do something at the store; answered once: by its result, by its error, or by None for no answer."""
         weather, dice = self._weather, self._dice
         is_open = True
@@ -67,7 +71,8 @@ class Link:
             nonlocal is_open
             if is_open:
                 is_open = False
-                answer(result)
+                if answer is not None:
+                    answer(result)
 
         def land() -> None:
             if self.is_cut:
@@ -88,9 +93,14 @@ class Link:
     def commit(
         self, transactions: Sequence[Transaction], answer: Callable[[list[Result] | AddrcastError | None], None]
     ) -> None:
-        """Commit transactions, each by itself, as `rewrite` leaves them."""
+        """Commit transactions, each as `rewrite` leaves it; answered as if it had been left alone."""
         sent = [self.rewrite(transaction) for transaction in transactions]
-        self.ask(lambda model: model.commit(sent), answer)
+
+        def act(model: ModelStore) -> list[Result]:
+            results = model.commit(sent)
+            return [_as_asked(model, *pair) for pair in zip(transactions, results, strict=True)]
+
+        self.ask(act, answer)
 
     def mend(self) -> None:
         """The connection is whole again."""
@@ -113,6 +123,13 @@ class WatchReceiver:
 
     changed: Callable[[Change], None]
     compacted: Callable[[], None]
+
+
+def _as_asked(model: ModelStore, asked: Transaction, result: Result) -> Result:
+    if result.is_success or len(result.current) == len(asked.compares):
+        return result
+    found = {item.key: item for item in model.read([compare.key for compare in asked.compares]).items}
+    return replace(result, current=tuple(found.get(compare.key) for compare in asked.compares))
 
 
 class Watch:

@@ -1,4 +1,4 @@
-"""Checks refusals and take-backs: a request is refused, and an idle address taken back, only if there is no other way."""
+"""Checks that nobody is refused, and no idle address taken back, while there is another way."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ class Site:
     def __init__(self, timeline: Timeline) -> None:
         self.model = ModelStore()
         self.lineage = 0
-        self.on_change: Callable[[Change], None] = lambda change: None
-        self.on_restore: Callable[[], None] = lambda: None
+        self.on_change: list[Callable[[Change], None]] = []
+        self.on_restore: list[Callable[[], None]] = []
         self.watchers: dict[int, Callable[[], None]] = {}
         self._timeline = timeline
         self._published = 0
@@ -44,7 +44,8 @@ class Site:
             written = " ".join(f"{event.key}{'' if event.value is None else '+'}" for event in change.events)
             self._timeline.note("store", f"{change.revision} {written}")
         for change in changes:
-            self.on_change(change)
+            for see in self.on_change:
+                see(change)
         self.wake()
 
     def enter(self, watcher: Callable[[], None]) -> int:
@@ -78,7 +79,8 @@ class Site:
         self.lineage += 1
         self._published = self.model.revision
         self._timeline.note("store", f"restored at {self.model.revision}")
-        self.on_restore()
+        for tell in self.on_restore:
+            tell()
         self.wake()
 
 

@@ -43,7 +43,7 @@ class TableChecker:
         truth.on_owner.append(self._owned)
         truth.on_host.append(self._host_changed)
         for host in hosts.values():
-            host.on_write = self._written
+            host.on_write.append(self._written)
 
     def restored(self) -> None:
         """Revisions begin anew, and every host has entries of the lost time."""

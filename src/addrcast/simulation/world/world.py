@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from addrcast.core.domain.transaction import Change
     from addrcast.core.domain.transitions import Draft
 
-SAFETY_MS = 30_000
-CALM_MS = 25_000
+SAFETY_MS = 14_000
+CALM_MS = 11_000
 COOLDOWN_MS = 600
 COOLING_MAX_MS = 5_000
 
@@ -61,7 +61,7 @@ class World:
 
     def __init__(self, seed: int, variant: Variant = COMPLETE) -> None:
         self.variant = variant
-        self.dice = Random(f"world {seed}")  # noqa: S311
+        self.dice = Random(f"world {seed}")
         self.mix = draw_mix(self.dice, variant.emphasis)
         self.timeline = Timeline()
         self.site = Site(self.timeline)
@@ -83,8 +83,8 @@ class World:
         self.promises = Promises(self.truth)
         self.truth.load(self.site.model.scan("").items, self.site.model.revision)
         self.site.publish()
-        self.site.on_change = self._changed
-        self.site.on_restore = self._restored
+        self.site.on_change.append(self._changed)
+        self.site.on_restore.append(self._restored)
         self.apis = [self._api(number) for number in range(self.dice.randint(2, 3))]
         self.controllers = [self._controller(number) for number in range(2)]
         self.callers = self._draw_callers()
@@ -188,10 +188,11 @@ class World:
 
     def _declare_host(self, name: str, number: int, *, size: int) -> None:
         first = f"192.0.2.{number * 16}"
-        blocks = (f"{first}/{32 - size.bit_length() + 1}", f"2001:db8:0:{number + 1}::/124")
-        blocks = blocks if "dual" in self.mix else blocks[:1]
+        blocks = [f"{first}/{32 - size.bit_length() + 1}"]
+        if "dual" in self.mix:
+            blocks.append(f"2001:db8:0:{number + 1}::/124")
         self._physicals[name] = addresses_of(first, size)
-        self._put(host_key(name), Host(state=HostState.UP, incarnation=0, blocks=blocks))
+        self._put(host_key(name), Host(state=HostState.UP, incarnation=0, blocks=tuple(blocks)))
         host = self.hosts[name] = SimulatedHost(name, self._link(), self.dice, AGENT, clock_ahead_ms=self._ahead())
         host.snapshots_early = self.variant.snapshots_early
         if "slow" in self.mix:
@@ -210,7 +211,7 @@ class World:
         if variant.rewrite is not None:
             transaction = variant.rewrite(transaction)
         if variant.shares_acknowledgements:
-            transaction = acknowledged_for_all(transaction, sorted(self.accounts))
+            transaction = acknowledged_for_all(transaction, self.truth.subscriptions)
         if variant.leases:
             transaction = leased(transaction, self._live_lease)
         return transaction
@@ -255,11 +256,11 @@ class World:
         workload = Workload(
             self.timeline,
             self.dice,
-            self.callers,
-            self.apis,
-            sorted(self.hosts),
-            self.promises,
-            self.scarcity,
+            callers=self.callers,
+            apis=self.apis,
+            hosts=sorted(self.hosts),
+            promises=self.promises,
+            scarcity=self.scarcity,
         )
         count = self.dice.randint(4, 16)
         for number in range(count):
