@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from addrcast.simulation.policies.policy import Decision
 
 CELLS_MAX = 50_000_000
-"""Accounts x times: what 16 GiB hold, and a quarter of an hour plays."""
+TIMES_MAX = 200_000
+"""A time costs 2 ms whatever the accounts, so this many are played in seven minutes."""
 
 
 @click.command()
@@ -72,13 +73,11 @@ def command(
     ready, at equal waste: idle addresses for each bound one.
     """
     history = history_of(file, columns=columns, accounts=accounts, step_s=step_s, profile=profile)
+    _check_size(1, history.report.steps)
     trace = trace_from_history(
         history, from_fraction=from_fraction, lead=lead, min_mean=min_mean, min_deviation=min_deviation
     )
-    if trace.counts.size > CELLS_MAX:
-        size = f"{len(trace.accounts):,} accounts x {trace.columns:,} times"
-        way_out = "give --accounts, a longer --step, or mend a stray time"
-        raise Invalid("trace", size, f"at most {CELLS_MAX:,} cells are replayed: {way_out}")
+    _check_size(len(trace.accounts), trace.columns)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     result = _played(trace, fit or GbmFitter(threads=threads), decisions=decisions)
@@ -90,6 +89,13 @@ def command(
         page = out / "replay.html"
         page.write_text(replay_page(result, title=f"Replay of {Path(file).name}"), encoding="utf-8")
         click.echo(f"curves: {page}", err=True)
+
+
+def _check_size(accounts: int, times: int) -> None:
+    if times > TIMES_MAX or accounts * times > CELLS_MAX:
+        rule = f"at most {TIMES_MAX:,} times and {CELLS_MAX:,} cells are replayed"
+        way_out = "give --accounts, a longer --step, or mend a stray time"
+        raise Invalid("trace", f"{accounts:,} accounts x {times:,} times", f"{rule}: {way_out}")
 
 
 def _played(trace: Trace, fit: NeedFitter, *, decisions: Path | None) -> ReplayResult:
