@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 720, 160
 CHART_STYLE = """
-.bound { fill: none; stroke: currentColor; stroke-width: 1.5; }
+.used { fill: none; stroke: currentColor; stroke-width: 1.5; }
 .idle { fill: #2a78d6; opacity: .45; }
 """
 
@@ -25,7 +25,7 @@ def demo_page(result: DemoResult) -> str:
     """The whole page; it loads nothing from elsewhere."""
     rows = "".join(_row(account, tally, result) for account, tally in result.tallies.items())
     heads = ["account", "tier", "creates", *(outcome.value for outcome in Outcome), "refused", "misses", "waste"]
-    head = "".join(f"<th>{name}</th>" for name in [*heads, "best tuned warm pool"])
+    head = "".join(f"<th>{name}</th>" for name in [*heads, "tuned warm pool"])
     charts = "".join(f"<h3>{escape(account)}</h3>{_chart(tally)}" for account, tally in result.tallies.items())
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -71,8 +71,8 @@ def _chart(tally: AccountTally) -> str:
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in _points(bound, top))
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Bound and idle addresses over time">'
-        f'<polygon class="idle" points="{corners}"/><polyline class="bound" points="{line}"/>'
-        f'<text x="4" y="14">{top:,}</text><text x="4" y="{HEIGHT - 4}">0</text></svg>'
+        f'<polygon class="idle" points="{corners}"/><polyline class="used" points="{line}"/>'
+        f"</svg><p>0 to {top:,} addresses</p>"
     )
 
 
