@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from addrcast.simulation.world.link import Link
     from addrcast.simulation.world.link import Watch as LinkWatch
 
-ALIVE_MS = 1_500
-BEAT_MS = 400
+ALIVE_MS = 1_000
+BEAT_MS = 300
 EARLY_MS = 3_000
 
 

@@ -86,6 +86,13 @@ class TableChecker:
             self._given_up.discard(name)
             self._behind.discard(name)
             self._excused[name].clear()
+            self._check_up(self._hosts[name])
+
+    def _check_up(self, host: SimulatedHost) -> None:
+        for entry in host.table.entries():
+            owner = self._truth.owners.get(entry.physical)
+            if owner is not None and owner != (self._vnis[entry.vni], entry.logical):
+                raise Broken("no stranger reached", f"{host.name} is up and delivers {tuple(entry)}, now of {owner}")
 
     def _written(self, host: SimulatedHost, entry: TableEntry) -> None:
         if host.name in self._given_up:

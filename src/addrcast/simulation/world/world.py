@@ -142,7 +142,7 @@ class World:
             late=dice.uniform(0.01, 0.1) if "late" in mix else 0.0,
             request_loss=dice.uniform(0, 0.05) if "lost" in mix else 0.0,
             reply_loss=dice.uniform(0, 0.1) if "lost" in mix else 0.0,
-            stall=dice.uniform(0.02, 0.2) if "stalled" in mix else 0.0,
+            stall=dice.uniform(0.02, 0.6) if "stalled" in mix else 0.0,
         )
 
     def _draw_callers(self) -> Callers:
@@ -232,7 +232,7 @@ class World:
         settings = ControllerSettings(
             skew_max_ms=SKEW_MAX_MS,
             deadline_max_ms=0 if self.variant.tombstone_is_short else DEADLINE_MS,
-            host_lost_ms=2_000,
+            host_lost_ms=1_000,
             lost_hosts=LostHosts.LEFT_OUT if is_left_out else LostHosts.WAITED_FOR,
             sweep_every_ms=100,
             round_every_ms=300,
