@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from addrcast.core.domain.codec import decode
+from addrcast.core.domain.errors import Invalid
+from addrcast.core.domain.finding import Finding
 from addrcast.core.domain.invariants import notes, violations
 from addrcast.core.domain.keyspace import RECORDS
+from addrcast.core.domain.ledger import Ledger
 from addrcast.entrypoints.cli.json_output import as_json, print_json
 from addrcast.entrypoints.cli.options import store_path
-from addrcast.entrypoints.cli.store import ledger_of, with_store
+from addrcast.entrypoints.cli.store import everything, with_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from addrcast.core.domain.finding import Finding
+    from addrcast.core.domain.transaction import KeyValue
+    from addrcast.ports.store import Store
 
 SHOWN_MAX = 50
 
@@ -29,9 +34,9 @@ def command(ctx: click.Context, store: str, is_json: bool) -> None:
 
     Notes, on the error stream, are what is allowed but worth a look: a quota overshot, an address outside its pool.
     """
-    ledger = with_store(store, ledger_of)
+    ledger, unreadable = with_store(store, _look)
     records = sum(1 for _ in ledger.items(RECORDS))
-    found = violations(ledger)
+    found = [*unreadable, *violations(ledger)]
     if is_json:
         print_json({"records": records, "violations": found})
     else:
@@ -40,6 +45,25 @@ def command(ctx: click.Context, store: str, is_json: bool) -> None:
     click.echo("".join(_lines("note", notes(ledger))), nl=False, err=True)
     if found:
         ctx.exit(1)
+
+
+async def _look(opened: Store) -> tuple[Ledger, list[Finding]]:
+    """Everything that can be read, and a finding for each value that cannot."""
+    revision, items = await everything(opened)
+    try:
+        return Ledger.from_items(items, revision), []
+    except Invalid:
+        faults = {item.key: _fault(item) for item in items}
+    readable = [item for item in items if faults[item.key] is None]
+    return Ledger.from_items(readable, revision), [fault for fault in faults.values() if fault is not None]
+
+
+def _fault(item: KeyValue) -> Finding | None:
+    try:
+        decode(item.key, item.value)
+    except Invalid as fault:
+        return Finding("readable", (item.key,), str(fault))
+    return None
 
 
 def _lines(label: str, findings: Sequence[Finding]) -> list[str]:

@@ -97,9 +97,12 @@ def command(
 
 def _levels(text: str) -> list[float]:
     try:
-        return sorted({float(part) for part in text.split(",")})
+        levels = sorted({float(part) for part in text.split(",")})
     except ValueError:
-        raise Invalid("--levels", text, "numbers between 0 and 1 are expected, such as 0.5,0.8,0.95") from None
+        levels = []
+    if not levels or not all(0 < level < 1 for level in levels):
+        raise Invalid("--levels", text, "numbers between 0 and 1 are expected, such as 0.5,0.8,0.95")
+    return levels
 
 
 def _quantiles(

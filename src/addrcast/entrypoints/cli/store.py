@@ -16,6 +16,7 @@ from addrcast.runtime.view import PREFIXES, scan_all
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from addrcast.core.domain.transaction import KeyValue
     from addrcast.ports.store import Store
 
 T = TypeVar("T")
@@ -36,9 +37,14 @@ def with_store(directory: str, look: Callable[[Store], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-async def ledger_of(store: Store) -> Ledger:
-    """Everything in a store at its newest revision; begun anew where that is compacted before its end is read."""
+async def everything(store: Store) -> tuple[int, list[KeyValue]]:
+    """The newest revision and all that stands at it; begun anew where it is compacted before its end is read."""
     while True:
         with suppress(Compacted):
-            revision, items = await scan_all(store, PREFIXES)
-            return Ledger.from_items(items, revision)
+            return await scan_all(store, PREFIXES)
+
+
+async def ledger_of(store: Store) -> Ledger:
+    """Everything in a store as one ledger. Raises Invalid for a value that cannot be read."""
+    revision, items = await everything(store)
+    return Ledger.from_items(items, revision)
