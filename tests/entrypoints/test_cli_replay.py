@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import pytest
 from tests.entrypoints.cli import EVENTS, HOUR_S, START_S, answer, daily, run, write_counts, write_csv
+from tests.entrypoints.page import Page
 
 from addrcast.simulation.policies.catalogue import PEERS
 
@@ -138,27 +138,6 @@ def test_a_profile_turns_metrics_into_instances(tmp_path: Path) -> None:
     without = run("replay", metrics)
     assert without.exit_code == 1
     assert "workload profile" in without.stderr.splitlines()[-1]
-
-
-class Page(HTMLParser):
-    """A page with its open tags and everything it would load."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.loads: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.loads += [f"{tag} {name}={value}" for name, value in attrs if name in {"src", "href"}]
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.loads += [f"{tag} {name}={value}" for name, value in attrs if name in {"src", "href"}]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
 
 
 def test_the_page_of_curves_is_whole_and_loads_nothing(counts_file: Path, tmp_path: Path) -> None:

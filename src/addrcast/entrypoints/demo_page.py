@@ -45,7 +45,8 @@ def demo_page(result: DemoResult) -> str:
 def checks_line(result: DemoResult) -> str:
     """What the checks at the end found, in one line."""
     end = result.end
-    tables = "every host's table equals the records" if not end.wrong_tables else f"wrong: {end.wrong_tables}"
+    wrong = ", ".join(end.wrong_tables)
+    tables = f"wrong tables: {wrong}" if wrong else "every host's table equals the records"
     return f"{end.records:,} records at revision {end.revision:,}, {len(end.violations)} violations; {tables}"
 
 
@@ -65,7 +66,7 @@ def _row(account: str, tally: AccountTally, result: DemoResult) -> str:
 def _chart(tally: AccountTally) -> str:
     bound = tally.bound
     whole = [held + idle for held, idle in zip(bound, tally.idle, strict=True)]
-    top = max(whole, default=1)
+    top = max([1, *whole])
     area = _points(whole, top) + _points(bound, top)[::-1]
     corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in area)
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in _points(bound, top))

@@ -44,13 +44,14 @@ def command(ctx: click.Context, out: Path, steps: int, is_json: bool) -> None:
     if is_json:
         print_json(_figures(result))
     else:
-        click.echo("\n".join([*_table(result), "", checks_line(result), f"report: {page}"]))
+        click.echo("\n".join([*table(result), "", checks_line(result), f"report: {page}"]))
         click.echo(f"look inside: addrcast explain alibaba --store {out / 'store'}")
     if result.end.violations or result.end.wrong_tables:
         ctx.exit(1)
 
 
-def _table(result: DemoResult) -> Iterator[str]:
+def table(result: DemoResult) -> Iterator[str]:
+    """The accounts as lines of text: creates by outcome, misses, waste, the best warm pool beside them."""
     yield f"Three real fleets in one pool, the last {result.steps:,} steps of 5 minutes"
     heads = "".join(f"{outcome.value:>10}" for outcome in Outcome)
     yield f"{'account':<9}{'tier':<10}{'creates':>8}{heads}{'misses':>8}{'waste':>7}  tuned warm pool, same waste"
