@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from addrcast.core.agent.machine import Phase
 from addrcast.core.agent.messages import (
@@ -221,16 +222,18 @@ def test_blocks_that_change_while_a_host_turns_up_only_delay_it() -> None:
     assert world.cluster.ledger().host("h1").required.blocks == ("10.9.0.0/24",)
 
 
-def test_a_host_that_drains_while_it_rejoins_is_not_turned_up() -> None:
+def test_a_host_that_drains_while_it_rejoins_comes_up_and_drains_still() -> None:
     world = OneHost(is_started=False)
     world.host.start(world.cluster.now_ms)
     world.until(Program)
     host = world.cluster.ledger().host("h1").required
-    world.cluster.put(host_key("h1"), Host(state=HostState.DRAINING, incarnation=host.incarnation, blocks=()))
+    world.cluster.put(host_key("h1"), replace(host, is_draining=True))
     world.host.deliver(world.cluster.now_ms)
     world.settle()
     assert world.is_in(Phase.UP)
-    assert world.cluster.ledger().host("h1").required.state is HostState.DRAINING
+    up = world.cluster.ledger().host("h1").required
+    assert up.state is HostState.UP
+    assert up.is_draining
 
 
 def test_an_acknowledgement_whose_host_key_changed_is_written_again() -> None:
@@ -461,9 +464,11 @@ def test_many_absent_entries_are_removed_when_a_second_snapshot_lacks_them_too()
     world.settle()
     assert len(world.entries()) == 5
     assert world.acknowledged() is None
+    assert world.cluster.ledger().host("h1").required.state is HostState.REJOINING
     world.pass_ms(1_000)
     assert world.entries() == []
     assert world.acknowledged() is not None
+    assert world.cluster.ledger().host("h1").required.state is HostState.UP
 
 
 def test_batches_are_bounded_and_all_come() -> None:

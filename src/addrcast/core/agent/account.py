@@ -63,10 +63,14 @@ class ServedAccount:
 
     @property
     def is_tried(self) -> bool:
-        """Every entry is in the kernel or was refused by it; what is undeclared has nothing to try."""
+        """No entry is doubted; each is in the kernel or was refused by it, and what is undeclared has none."""
         if self.is_leaving:
             return True
-        return self.is_scanned and (self.vni is None or (self.is_ensured and not self.unapplied.is_untried))
+        return (
+            self.is_scanned
+            and self.mirror.is_synced
+            and (self.vni is None or (self.is_ensured and not self.unapplied.is_untried))
+        )
 
     def begin(self, scan: int, epoch: int) -> None:
         """A snapshot is asked for, or will be (`scan` 0): until it comes, nothing can be said of the account."""
