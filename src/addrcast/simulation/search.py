@@ -100,7 +100,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="SEED")
     parser.add_argument("--variant", choices=sorted(NAMES), action="append", help="only this one; may be repeated")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
+    parser.add_argument("--trace", type=int, metavar="SEED", help="show how one world went, and no table")
     given = parser.parse_args(arguments)
+    if given.trace is not None:
+        return _trace(given.trace, NAMES[(given.variant or [COMPLETE.name])[0]])
     seeds = range(given.first, given.first + given.seeds)
     is_as_expected = True
     sys.stdout.write(f"{'without':52} {'runs':>5} {'broken':>6} {'s':>6}  rules that broke first\n")
@@ -115,6 +118,18 @@ def main(arguments: list[str] | None = None) -> int:
         is_as_expected &= (counts.broken == 0) == (name == COMPLETE.name)
         sys.stdout.flush()
     return 0 if is_as_expected else 1
+
+
+def _trace(seed: int, variant: Variant) -> int:
+    world = World(seed, variant)
+    end = "nothing was violated"
+    try:
+        world.run()
+    except Broken as broken:
+        end = str(broken)
+    for line in (f"{seed}: {world.mix}", *world.timeline.lines, end):
+        sys.stdout.write(f"{line}\n")
+    return 0
 
 
 if __name__ == "__main__":

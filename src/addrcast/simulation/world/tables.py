@@ -92,7 +92,7 @@ class TableChecker:
         for entry in host.table.entries():
             owner = self._truth.owners.get(entry.physical)
             if owner is not None and owner != (self._vnis[entry.vni], entry.logical):
-                raise Broken("no stranger reached", f"{host.name} is up and delivers {tuple(entry)}, now of {owner}")
+                raise Broken("no stranger reached", f"{host.name} is up, has {tuple(entry)}, of {owner}")
 
     def _written(self, host: SimulatedHost, entry: TableEntry) -> None:
         if host.name in self._given_up:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LINES_KEPT = 100_000
+LINES_KEPT = 4_000
 
 
 class Timeline:
