@@ -149,9 +149,10 @@ class LedgerMachine(RuleBasedStateMachine):
         )
         self.write({"pool.net" if is_shared else "pool.own": pool if not is_shared else _shared(pool)})
 
-    @rule(host=HOSTS, state=st.sampled_from(HostState), blocks=BLOCKS)
-    def put_host(self, host: str, state: HostState, blocks: tuple[str, ...]) -> None:
-        self.write({keyspace.host_key(host): Host(state=state, incarnation=1, blocks=blocks)})
+    @rule(host=HOSTS, state=st.sampled_from(HostState), blocks=BLOCKS, is_draining=st.booleans())
+    def put_host(self, host: str, state: HostState, blocks: tuple[str, ...], is_draining: bool) -> None:
+        value = Host(state=state, incarnation=1, blocks=blocks, is_draining=is_draining)
+        self.write({keyspace.host_key(host): value})
 
     @rule(data=st.data())
     def remove(self, data: st.DataObject) -> None:
@@ -284,7 +285,7 @@ class Twin:
         members = blocks & self.addresses("pool.wire")
         kept = [physical for physical, hold in self.holds.items() if hold.required.host == host]
         assert ledger.physical_counts(host=host) == self.physical_counts(members, members, kept)
-        free = sorted(members - set(self.holds)) if value and value.state is HostState.UP else []
+        free = sorted(members - set(self.holds)) if value and value.takes_use else []
         assert list(ledger.free_physicals(host)) == free
         assert ledger.free_count(host) == len(members - set(kept))
 

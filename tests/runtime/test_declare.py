@@ -76,6 +76,14 @@ async def test_a_host_that_is_declared_again_keeps_its_state_and_incarnation(sto
     assert (await ledger_of(store)).host("h1").required == replace(HOST, blocks=declared.blocks)
 
 
+async def test_a_host_is_declared_to_drain_and_to_take_use_again(store: CountingStore) -> None:
+    await declare(store, RESOURCES)
+    await declare(store, [("h1", replace(HOST, is_draining=True))])
+    assert not (await ledger_of(store)).host("h1").required.takes_use
+    await declare(store, [("h1", HOST)])
+    assert (await ledger_of(store)).host("h1").required.takes_use
+
+
 @pytest.mark.parametrize(
     ("name", "resource", "field"),
     [

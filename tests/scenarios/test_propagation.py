@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from addrcast.core.controller.cooling import CoolingJudge
 from addrcast.core.controller.settings import ControllerSettings
@@ -83,6 +84,10 @@ class Scenario:
         if len(words) == 3:
             refused.add(TableKey(int(words[0]), words[1]))
 
+    def do_drain(self, name: str) -> None:
+        host = self.cluster.ledger().host(name)
+        self.cluster.put(host.key, replace(host.required, is_draining=True))
+
     def do_silence(self, host: str) -> None:
         self.cluster.set_silent(host)
 
@@ -152,7 +157,11 @@ class Scenario:
         return "yes" if found.is_ready else waiting(found.waits)
 
     def see_host(self, host: str) -> str:
-        return self.cluster.ledger().host(host).required.state.value
+        value = self.cluster.ledger().host(host).required
+        return f"{value.state.value}{', draining' if value.is_draining else ''}"
+
+    def see_offers(self, host: str) -> str:
+        return self.cluster.ledger().free_physical(host) or "nothing"
 
     def see_incarnation(self, host: str) -> str:
         return str(self.cluster.ledger().host(host).required.incarnation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
+from msgspec.structs import replace
 
 from addrcast.core.domain.codec import encode
 from addrcast.core.domain.declaration import check_account, check_host, check_pool, check_tier
@@ -37,8 +37,8 @@ async def set_up(store: Store) -> None:
 async def declare(store: Store, resources: Iterable[tuple[str, Resource]]) -> None:
     """Write resources by name, in order, so that a later one may build on an earlier one.
 
-    One that stands as it is declared is left alone. Of a host that is known only the blocks are declared: its state
-    and incarnation are its own.
+    One that stands as it is declared is left alone. Of a host that is known only the blocks are declared, and
+    whether it drains: its state and incarnation are its own.
 
     Raises: Invalid where one breaks a rule, those before it are then written; Conflict where another process
     declared the same one meanwhile.
@@ -72,7 +72,9 @@ def _checked(ledger: Ledger, name: str, resource: Resource) -> tuple[Entry[Any],
             check_host(name, resource, hosts=_values(ledger.hosts()), pools=pools)
             host = ledger.host(name)
             known = host.value
-            return host, resource if known is None else msgspec.structs.replace(known, blocks=resource.blocks)
+            if known is None:
+                return host, resource
+            return host, replace(known, blocks=resource.blocks, is_draining=resource.is_draining)
         case Account():
             accounts = _values(ledger.accounts())
             check_account(name, resource, accounts=accounts, pools=pools, tiers=ledger.tiers())

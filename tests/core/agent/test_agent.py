@@ -796,7 +796,8 @@ def test_an_audit_leaves_out_what_is_being_removed() -> None:
     world.cluster.reserve("a", "h1")
     world.settle()
     world.cluster.leave("h1", "a")
-    world.host.deliver(world.cluster.now_ms)
+    while world.host.deliver(world.cluster.now_ms):
+        pass
     world.host.give(Disturbed("a link went down"), world.cluster.now_ms)
     assert [type(effect) for effect in world.host.asked] == [Program, DumpTable]
     world.host.carry_out(1)

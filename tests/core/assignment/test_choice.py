@@ -161,9 +161,12 @@ def test_addresses_of_a_pool_that_is_gone_get_no_new_use(world: World) -> None:
     assert answer.addresses[0].logical.startswith("2001:db8::")
 
 
-def test_an_address_held_ready_on_a_lost_host_moves_to_one_that_is_up(world: World) -> None:
+@pytest.mark.parametrize(("state", "is_draining"), [(HostState.LOST, False), (HostState.UP, True)])
+def test_an_address_held_ready_on_a_lost_or_draining_host_moves_to_one_that_takes_use(
+    world: World, state: HostState, is_draining: bool
+) -> None:
     logical = world.reserve("acme", "h1")
-    world.host("h1", "192.0.2.0/30", state=HostState.LOST)
+    world.host("h1", "192.0.2.0/30", state=state, is_draining=is_draining)
     answer = Replica(world).create(create("acme", "i-1"))
     assert (outcomes(answer), answer.addresses[0].host) == (["rebound"], "h2")
     assert answer.addresses[0].logical == logical

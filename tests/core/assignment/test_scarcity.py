@@ -262,6 +262,18 @@ def test_a_host_that_is_about_to_return_is_waited_for_unless_all_it_has_is_bound
     assert isinstance(replica.refused(create("acme", "i-2")), Exhausted)
 
 
+def test_a_host_that_will_drain_once_it_is_back_is_not_waited_for(world: World) -> None:
+    fill(world, "h1", 4)
+    world.host("h2", "192.0.2.8/31", state=HostState.REJOINING, is_draining=True)
+    assert isinstance(Replica(world).refused(create("acme", "i-1")), Exhausted)
+
+
+def test_a_create_that_asks_for_a_draining_host_is_told_so(world: World) -> None:
+    world.host("h2", "192.0.2.8/31", is_draining=True)
+    with pytest.raises(Unavailable, match="host h2 is draining"):
+        raise Replica(world).refused(create("acme", "i-1", "h2"))
+
+
 def test_nothing_is_taken_back_while_a_look_would_show_a_free_address(world: World) -> None:
     fill(world, "h2", 1, "acme")
     world.reserve("beta", "h2")

@@ -362,7 +362,7 @@ def test_a_reservation_whose_stamp_is_ahead_does_not_hide_the_ones_after_it() ->
     assert world.asked(Duty.GIVING_BACK) == [record_key("a", ahead), record_key("a", behind)]
 
 
-@pytest.mark.parametrize("what", ["account", "undeclared", "host", "lost host", "prefix"])
+@pytest.mark.parametrize("what", ["account", "undeclared", "host", "rejoining host", "lost host", "prefix"])
 def test_what_drains_gives_back_its_idle_addresses_and_keeps_the_bound_ones(what: str) -> None:
     world = World(hosts=1)
     cluster = world.cluster
@@ -378,9 +378,11 @@ def test_what_drains_gives_back_its_idle_addresses_and_keeps_the_bound_ones(what
         cluster.put(account_key("a"), Account(tier="basic", vni=7, pools=(LOGICAL_POOL,), is_draining=True))
     elif what == "undeclared":
         cluster.store.commit([removal(account_key("a"))])
-    elif what in ("host", "lost host"):
-        state = HostState.DRAINING if what == "host" else HostState.LOST
-        cluster.put(host_key("h1"), msgspec.structs.replace(host, state=state))
+    elif what.endswith("host"):
+        states = {"lost host": HostState.LOST, "rejoining host": HostState.REJOINING}
+        is_draining = what != "lost host"
+        state = states.get(what, HostState.UP)
+        cluster.put(host_key("h1"), msgspec.structs.replace(host, state=state, is_draining=is_draining))
     else:
         cluster.put(
             pool_key(LOGICAL_POOL),
@@ -500,7 +502,7 @@ def test_the_host_of_a_reservation_is_subscribed_before_it() -> None:
     planned.cluster.add_host("h3")
     for name in ("h1", "h2"):
         host = planned.cluster.ledger().host(name).required
-        planned.cluster.put(host_key(name), msgspec.structs.replace(host, state=HostState.DRAINING))
+        planned.cluster.put(host_key(name), msgspec.structs.replace(host, is_draining=True))
     planned.carry_out(2)
     assert planned.world.asked(Duty.PLAN)[0] == "host_account.h3.a"
     planned.control.settle(planned.cluster.now_ms)

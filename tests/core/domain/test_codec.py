@@ -16,7 +16,7 @@ RECORD_TEXT = b'{"v":1,"state":"reserved","physical":"100.64.0.1","host":"h1","p
 def test_a_value_is_json_with_its_version_and_without_defaults() -> None:
     assert encode(RECORD) == RECORD_TEXT
     assert decode("network_address.a.10.0.0.1", RECORD_TEXT) == RECORD
-    assert encode(Subscription()) == b'{"v":1,"is_leaving":false}'
+    assert encode(Subscription()) == b'{"v":1,"is_idle":false,"is_leaving":false}'
 
 
 def test_a_value_without_a_version_is_of_the_first_one() -> None:

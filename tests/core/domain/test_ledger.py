@@ -166,17 +166,22 @@ def test_a_pool_that_is_declared_no_more_has_no_addresses(keys: Keys) -> None:
         ledger.free_logical("a", "vpc")
 
 
-def test_a_host_offers_the_free_addresses_of_its_blocks_while_it_is_up(keys: Keys) -> None:
+def test_a_host_offers_the_free_addresses_of_its_blocks_while_it_takes_use(keys: Keys) -> None:
     ledger = keys.ledger()
     assert ledger.free_physical("h2") == "100.64.0.16"
     keys.record("a", "10.0.0.1", BOUND, physical="100.64.0.16", host="h2", instance="i-1")
     ledger.apply(keys.changes[-1])
     assert ledger.free_physical("h2") == "100.64.0.17"
     assert ledger.free_count("h2") == 15
-    for state in (HostState.LOST, HostState.REJOINING, HostState.DRAINING):
-        ledger.apply(keys.put("host.h2", replace(ledger.host("h2").required, state=state)))
+    up = ledger.host("h2").required
+    for other in (
+        replace(up, state=HostState.LOST),
+        replace(up, state=HostState.REJOINING),
+        replace(up, is_draining=True),
+    ):
+        ledger.apply(keys.put("host.h2", other))
         assert ledger.free_physical("h2") is None
-    ledger.apply(keys.put("host.h2", replace(ledger.host("h2").required, state=HostState.UP)))
+    ledger.apply(keys.put("host.h2", up))
     assert ledger.free_physical("h2") == "100.64.0.17"
     ledger.apply(keys.remove("host.h2"))
     assert ledger.free_physical("h2") is None

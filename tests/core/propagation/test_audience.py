@@ -8,7 +8,7 @@ from addrcast.core.propagation.audience import Listener, LostHosts, Wait, accoun
 from addrcast.simulation.cluster import ModelCluster
 
 
-def host(state: HostState = HostState.UP, incarnation: int = 2) -> Host:
+def host(state: HostState = HostState.UP, incarnation: int = 2, *, is_draining: bool = False) -> Host:
     return Host(state=state, incarnation=incarnation, blocks=())
 
 
@@ -36,7 +36,7 @@ def test_an_acknowledgement_counts_in_its_epoch_and_incarnation_only() -> None:
 def test_hosts_that_drain_or_rejoin_are_counted_and_removed_ones_are_not() -> None:
     audience = audience_of(
         [
-            Listener("h1", host(HostState.DRAINING), applied(9)),
+            Listener("h1", host(is_draining=True), applied(9)),
             Listener("h2", host(HostState.REJOINING), None),
             Listener("h3", None, applied(9)),
         ],

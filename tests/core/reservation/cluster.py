@@ -53,8 +53,9 @@ class Cluster:
         kind = PoolKind.PHYSICAL if is_physical else PoolKind.LOGICAL
         self.write({keyspace.pool_key(name): Pool(kind=kind, prefixes=prefixes, is_shared=is_shared)})
 
-    def add_host(self, name: str, *blocks: str, state: HostState = HostState.UP) -> None:
-        self.write({keyspace.host_key(name): Host(state=state, incarnation=1, blocks=blocks)})
+    def add_host(self, name: str, *blocks: str, state: HostState = HostState.UP, is_draining: bool = False) -> None:
+        value = Host(state=state, incarnation=1, blocks=blocks, is_draining=is_draining)
+        self.write({keyspace.host_key(name): value})
 
     def add_account(
         self,

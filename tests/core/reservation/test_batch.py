@@ -229,6 +229,17 @@ def test_reservations_of_a_lost_host_are_replaced_and_those_of_a_returning_one_w
     assert cut(cluster, plan, a={"h2": 1}).steps == ()
 
 
+@pytest.mark.parametrize("state", [HostState.UP, HostState.REJOINING])
+def test_reservations_of_a_draining_host_are_replaced_even_while_it_rejoins(
+    cluster: Cluster, state: HostState
+) -> None:
+    plan = planned({"a": 2})
+    cluster.carry_out(cut(cluster, plan, a={"h2": 1}).steps)
+    cluster.add_host("h2", "192.168.0.16/28", state=state, is_draining=True)
+    cluster.carry_out(cut(cluster, plan, a={"h2": 1}).steps)
+    assert cluster.ledger.places("a")[AddressState.RESERVED, "h1"] == 2
+
+
 def test_preserved_beyond_the_need_goes_oldest_first_and_nothing_within_its_hold(cluster: Cluster) -> None:
     hold_ms = DEFAULT_TIERS["standard"].hold_ms
     for index in (3, 1, 2, 4):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from addrcast.core.domain.address import parse_address, parse_prefix
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.keyspace import physical_key, pool_address_key, record_key
-from addrcast.core.domain.record import AddressState, HostState
+from addrcast.core.domain.record import AddressState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -115,7 +115,7 @@ class Candidates:
     def is_up(self, host: str) -> bool:
         """Whether a host gets new use."""
         entry = self._ledger.hosts().get(host)
-        return entry is not None and entry.required.state is HostState.UP
+        return entry is not None and entry.required.takes_use
 
     def rank(self, account: str) -> int:
         """The rank of an account's tier, 0 for the highest; what is not declared comes last."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from addrcast.core.domain.errors import Invalid, Unavailable
-from addrcast.core.domain.record import AddressState, HostState
+from addrcast.core.domain.record import AddressState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,9 +24,10 @@ def check_host(ledger: Ledger, host: str) -> None:
     entry = ledger.hosts().get(host)
     if entry is None:
         raise Invalid("host", host, "no host of this name is declared")
-    state = entry.required.state
-    if state is not HostState.UP:
-        raise Unavailable(f"host {host} is {state.value}", retry_after_ms=HOST_RETRY_MS)
+    value = entry.required
+    if not value.takes_use:
+        state = "draining" if value.is_draining else value.state.value
+        raise Unavailable(f"host {host} is {state}", retry_after_ms=HOST_RETRY_MS)
 
 
 def hosts_for(

@@ -11,7 +11,7 @@ from addrcast.core.assignment.candidates import READY, Candidates
 from addrcast.core.assignment.choice import Lack, LackOf
 from addrcast.core.domain.errors import Conflict, Exhausted, Invalid
 from addrcast.core.domain.keyspace import parts_of, physical_key, pool_address_key, record_key
-from addrcast.core.domain.record import AddressState, Entry, HostState, Record
+from addrcast.core.domain.record import AddressState, Entry, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -95,7 +95,7 @@ def _returns(ledger: Ledger, lack: Lack) -> bool:
     counts = [
         ledger.physical_counts(host=host)
         for host, entry in ledger.hosts().items()
-        if entry.required.state is HostState.REJOINING
+        if entry.required.will_take_use and not entry.required.takes_use
     ]
     return any(count.bound < count.total for count in counts)
 

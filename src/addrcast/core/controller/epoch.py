@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from addrcast.core.domain.keyspace import SUBSCRIPTIONS
 from addrcast.core.domain.record import EpochState, HostState
 from addrcast.core.domain.transitions import Draft
 from addrcast.core.propagation.audience import LostHosts, Wait, account_audience
@@ -23,15 +22,15 @@ def unheard(ledger: Ledger, *, lost_hosts: LostHosts = LostHosts.LEFT_OUT) -> It
 
     A host was heard once it joined and came up after the restore, whether or not the restored store says that it
     mirrors an account, and once it acknowledged every account that it does. Lost hosts are left out where every
-    receiver checks. Looks at every key of the ledger.
+    receiver checks.
     """
     restored = ledger.epoch.revision
     for host, entry in sorted(ledger.hosts().items()):
         is_left_out = entry.required.state is HostState.LOST and lost_hosts is LostHosts.LEFT_OUT
-        is_back = entry.required.state in (HostState.UP, HostState.DRAINING) and entry.revision > restored
+        is_back = entry.required.state is HostState.UP and entry.revision > restored
         if not (is_back or is_left_out):
             yield Wait(host, restored)
-    for account in sorted({rest.partition(".")[2] for rest, _ in ledger.items(SUBSCRIPTIONS)}):
+    for account in sorted(ledger.mirrored_accounts()):
         yield from account_audience(ledger, account, lost_hosts=lost_hosts).behind(0)
 
 

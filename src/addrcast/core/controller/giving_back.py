@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from addrcast.core.domain.address import parse_address, parse_prefix
 from addrcast.core.domain.keyspace import parts_of
-from addrcast.core.domain.record import AddressState, HostState
+from addrcast.core.domain.record import AddressState
 from addrcast.core.domain.transitions import Draft, age_out, end_of_hold
 
 if TYPE_CHECKING:
@@ -34,18 +34,17 @@ class Drains:
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        states = {host: entry.required.state for host, entry in ledger.hosts().items()}
-        stays = {host for host, state in states.items() if state is not HostState.DRAINING}
+        hosts = {host: entry.required for host, entry in ledger.hosts().items()}
         self._hosts = {
-            AddressState.PRESERVED: frozenset(stays),
-            AddressState.RESERVED: frozenset(host for host in stays if states[host] is not HostState.LOST),
+            AddressState.PRESERVED: frozenset(host for host, value in hosts.items() if not value.is_draining),
+            AddressState.RESERVED: frozenset(host for host, value in hosts.items() if value.will_take_use),
         }
         self._prefixes: dict[str, list[Prefix]] = {
             name: [parse_prefix(text) for text in entry.required.draining]
             for name, entry in ledger.pools().items()
             if entry.required.draining
         }
-        self._is_calm = len(self._hosts[AddressState.RESERVED]) == len(states) and not self._prefixes
+        self._is_calm = len(self._hosts[AddressState.RESERVED]) == len(hosts) and not self._prefixes
 
     @property
     def is_calm(self) -> bool:

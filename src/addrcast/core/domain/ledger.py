@@ -8,7 +8,7 @@ from addrcast.core.domain import keyspace
 from addrcast.core.domain.address import format_address
 from addrcast.core.domain.age_queue import AgeQueue
 from addrcast.core.domain.free_addresses import LogicalRanges, PhysicalRanges
-from addrcast.core.domain.record import AddressState, Entry, HoldState, HostState, InstanceState
+from addrcast.core.domain.record import AddressState, Entry, HoldState, InstanceState
 from addrcast.core.domain.record_index import Place, RecordIndex
 from addrcast.core.domain.resource import DEFAULT_TIERS
 from addrcast.core.domain.store_view import StoreView
@@ -123,6 +123,10 @@ class Ledger(StoreView):
         """S of every host that mirrors an account, by host."""
         return self._subscriptions.get(account, {})
 
+    def mirrored_accounts(self) -> Iterator[str]:
+        """Accounts that a host mirrors, declared or not."""
+        return iter(self._subscriptions)
+
     def records(self, account: str) -> Mapping[str, Entry[Record]]:
         """An account's records by logical address."""
         return self._records.of_account(account)
@@ -200,9 +204,9 @@ class Ledger(StoreView):
         return [format_address(found.space.family, number) for number in range(first, first + length)]
 
     def free_physicals(self, host: str, *, family: Family | None = None, offset: int = 0) -> Iterator[str]:
-        """Free addresses of the blocks of a host, of one family or of all; none unless the host is up."""
+        """Free addresses of the blocks of a host, of one family or of all; none unless the host takes new use."""
         entry = self.host(host)
-        if entry.value is None or entry.value.state is not HostState.UP:
+        if entry.value is None or not entry.value.takes_use:
             return
         for of, found in self._physical.ranges_of(host).items():
             if family is None or of is family:

@@ -47,12 +47,11 @@ class Outcome(Enum):
 
 
 class HostState(Enum):
-    """The states of a host; only `up` and `rejoining` are waited for, only `up` gets new use."""
+    """How far a host is: `lost` is given up, `rejoining` is waited for again, `up` is that and serves."""
 
     UP = "up"
     LOST = "lost"
     REJOINING = "rejoining"
-    DRAINING = "draining"
 
 
 class EpochState(Enum):
@@ -120,17 +119,41 @@ class PoolAddress(Value, frozen=True, kw_only=True):
 
 
 class Host(Value, frozen=True, kw_only=True):
-    """The key H: a host's state, how often it returned, and the physical blocks that are routed to it."""
+    """The key H: a host's state, how often it returned, and the physical blocks that are routed to it.
+
+    `is_draining` is the operator's wish, whatever the state: no new use, what is idle cools, what is bound stays.
+    """
 
     state: HostState
     incarnation: int
     blocks: tuple[str, ...]
+    is_draining: bool = False
+
+    @property
+    def takes_use(self) -> bool:
+        """Whether addresses may be placed here."""
+        return self.state is HostState.UP and not self.is_draining
+
+    @property
+    def will_take_use(self) -> bool:
+        """Whether it takes use now, or will as soon as it is back."""
+        return self.state is not HostState.LOST and not self.is_draining
 
 
 class Subscription(Value, frozen=True, kw_only=True):
-    """The key S: a host mirrors an account; it is never leased."""
+    """The key S: a host mirrors an account; it is never leased.
 
+    `is_idle` says that nothing of the account is on the host and that it may leave next: who places something there
+    writes S anew. `is_leaving` says that the host clears its tables.
+    """
+
+    is_idle: bool = False
     is_leaving: bool = False
+
+    @property
+    def stands(self) -> bool:
+        """Nobody is about to take it away; what is placed on the host need only compare it."""
+        return not (self.is_idle or self.is_leaving)
 
 
 class Acknowledgement(Value, frozen=True, kw_only=True):

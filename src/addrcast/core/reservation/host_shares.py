@@ -6,7 +6,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from addrcast.core.domain.record import HostState
 from addrcast.core.reservation.placement import HostRoom, spread
 
 if TYPE_CHECKING:
@@ -25,10 +24,10 @@ class HostShares:
         self._ledger = ledger
         self._pairs = pairs
         self._recent_creates = recent_creates
-        states = {host: entry.required.state for host, entry in ledger.hosts().items()}
-        self._up = sorted(host for host, state in states.items() if state is HostState.UP)
+        hosts = {host: entry.required for host, entry in ledger.hosts().items()}
+        self._up = sorted(host for host, value in hosts.items() if value.takes_use)
         self._takes_use = frozenset(self._up)
-        self._keeps = self._takes_use | {host for host, state in states.items() if state is HostState.REJOINING}
+        self._keeps = frozenset(host for host, value in hosts.items() if value.will_take_use)
 
     def of(self, standing: Standing, family: Family, target: int) -> dict[str, int]:
         """How many of `target` reservations of a family should lie on each host.

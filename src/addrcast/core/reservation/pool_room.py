@@ -8,7 +8,6 @@ import numpy as np
 
 from addrcast.core.domain.address import parse_prefix
 from addrcast.core.domain.ranges import Counts
-from addrcast.core.domain.record import HostState
 from addrcast.core.domain.resource import PoolKind
 from addrcast.core.reservation.plan_input import NO_POOL, UNLIMITED
 
@@ -37,7 +36,7 @@ def pool_counts(ledger: Ledger, name: str) -> Counts:
 def usable_now(ledger: Ledger, name: str) -> int:
     """How many addresses new use may take, of a shared pool or of the family of physical ones; 2**48 at most.
 
-    Of physical ones those count that lie on hosts which are up.
+    Of physical ones those count that lie on hosts which take new use.
     """
     pool = ledger.pool(name.partition(SUM)[0]).value
     if pool is None:
@@ -45,7 +44,7 @@ def usable_now(ledger: Ledger, name: str) -> int:
     if pool.kind is PoolKind.LOGICAL:
         return min(ledger.counts(name).usable, _COUNT_MAX)
     family = parse_prefix(pool.prefixes[0]).family
-    up = (host for host, entry in ledger.hosts().items() if entry.required.state is HostState.UP)
+    up = (host for host, entry in ledger.hosts().items() if entry.required.takes_use)
     return min(sum(ledger.free_count(host, family=family) for host in up), _COUNT_MAX)
 
 
