@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -213,3 +215,14 @@ def test_a_plan_that_cannot_be_read_is_named(folder: Path) -> None:
         result = run(*command, "--store", folder)
         assert result.exit_code == 1
         assert result.stderr.startswith("error: plan.gold: ")
+
+
+def test_a_store_is_checked_without_the_libraries_that_forecast(folder: Path) -> None:
+    code = (
+        "import sys\n"
+        "sys.modules |= dict.fromkeys(('numpy', 'polars', 'lightgbm'))\n"
+        "from addrcast.entrypoints.cli import main\n"
+        f"main(['check', '--json', '--store', {str(folder)!r}])\n"
+    )
+    seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert json.loads(seen.stdout) == {"records": 3, "violations": []}

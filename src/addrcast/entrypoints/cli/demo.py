@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     "-o", "--out", default="out/demo", type=click.Path(file_okay=False, path_type=Path), help="Folder [out/demo]."
 )
 @click.option(
-    "--steps", default=PLAYED_STEPS, type=click.IntRange(1), help="Last steps of 5 minutes to play [576, two days]."
+    "--steps",
+    default=PLAYED_STEPS,
+    type=click.IntRange(1),
+    metavar="N",
+    help="Last steps of 5 minutes to play [576, two days].",
 )
 @as_json
 @click.pass_context

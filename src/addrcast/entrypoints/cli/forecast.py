@@ -50,9 +50,14 @@ class AccountForecast(msgspec.Struct, frozen=True):
 @click.command()
 @history_file
 @history_options
-@click.option("--engine", default="linear", help=f"One of {', '.join(LEVEL_ENGINES)} [linear].")
+@click.option("--engine", default="linear", metavar="NAME", help=f"One of {', '.join(LEVEL_ENGINES)} [linear].")
 @click.option("--horizon", default=24, type=click.IntRange(1), metavar="STEPS", help="Steps ahead [24].")
-@click.option("--levels", default="0.1,0.5,0.8,0.9,0.95", help="Levels of the quantiles [0.1,0.5,0.8,0.9,0.95].")
+@click.option(
+    "--levels",
+    default="0.1,0.5,0.8,0.9,0.95",
+    metavar="LEVEL,...",
+    help="Levels of the quantiles [0.1,0.5,0.8,0.9,0.95].",
+)
 @click.option(
     "--instance",
     default="vcpu=1,memory_gib=4,network_mbit_s=100",

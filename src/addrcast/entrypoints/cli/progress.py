@@ -13,20 +13,24 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_PATIENCE_S = 2.0
+PATIENCE_S = 2.0
 _REDRAW_S = 0.5
 _LINE_S = 10.0
 _BAR = 24
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+def progress(
+    label: str, *, patience_s: float = PATIENCE_S, pause_s: float | None = None
+) -> Iterator[Callable[[int, int], None]]:
     """Gives `advance(done, total)`, and shows how far it is and for how long, whether or not it is called.
 
-    On a terminal a bar is redrawn in place; elsewhere a line is written now and then, so that a log shows life.
+    Nothing is shown for `patience_s`. On a terminal a bar is then redrawn in place; elsewhere a line is written now
+    and then, so that a log shows life.
     """
     started = time.monotonic()
     is_terminal = sys.stderr.isatty()
+    pause_s = pause_s or (_REDRAW_S if is_terminal else _LINE_S)
     ended = Event()
     reached = [0, 0]
 
@@ -34,10 +38,10 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
         reached[:] = done, total
 
     def show() -> None:
-        wait_s = _PATIENCE_S
+        wait_s = patience_s
         while not ended.wait(wait_s):
-            wait_s = _REDRAW_S if is_terminal else _LINE_S
-            line = _line(label, reached[0], reached[1], time.monotonic() - started)
+            wait_s = pause_s
+            line = line_of(label, *reached, elapsed_s=time.monotonic() - started)
             click.echo(f"\r{line}\x1b[K" if is_terminal else line, nl=not is_terminal, err=True)
 
     shower = Thread(target=show, daemon=True)
@@ -51,7 +55,8 @@ def progress(label: str) -> Iterator[Callable[[int, int], None]]:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
-def _line(label: str, done: int, total: int, elapsed_s: float) -> str:
+def line_of(label: str, done: int, total: int, *, elapsed_s: float) -> str:
+    """What is shown of work that has done so much of a total; 0 where the total is not known yet."""
     if total == 0:
         return f"{label}: {elapsed_s:.0f} s"
     full = _BAR * done // total

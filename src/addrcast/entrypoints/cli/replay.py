@@ -37,12 +37,15 @@ TIMES_MAX = 200_000
 @history_options
 @click.option("--lead", default=1, type=click.IntRange(1), metavar="STEPS", help="Steps a decision covers [1].")
 @click.option("--from", "from_fraction", default=0.8, metavar="SHARE", help="Share of time before scoring [0.8].")
-@click.option("--min-mean", type=float, help="Only accounts whose mean count is at least this.")
-@click.option("--min-deviation", type=float, help="Only accounts whose count deviates at least this.")
+@click.option("--min-mean", type=float, metavar="COUNT", help="Only accounts whose mean count is at least this.")
+@click.option(
+    "--min-deviation", type=float, metavar="COUNT", help="Only accounts whose count deviates at least this."
+)
 @click.option(
     "--threads",
     default=lambda: os.cpu_count() or 1,
     type=click.IntRange(1),
+    metavar="N",
     help="Parts of our model fitted at once; no result depends on it [all processors].",
 )
 @click.option(
