@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from addrcast.core.assignment.answer import Created, Deleted
@@ -113,20 +114,13 @@ class Workload:
             self._later(instance, 300, self._delete)
 
     def end(self) -> None:
-        """No new lives; what is about to be created still is."""
+        """No new lives; what has begun goes on."""
         self._is_ending = True
 
     @property
     def unsettled(self) -> list[Instance]:
         """Instances whose last request has not come to an end."""
         return [each for each in self.instances if each.phase in (Phase.CREATING, Phase.DELETING)]
-
-    def delete_all(self) -> None:
-        """Every instance goes."""
-        self._is_ending = True
-        for instance in self.instances:
-            if instance.phase is Phase.BOUND:
-                self._delete(instance)
 
     def _later(self, instance: Instance, within_ms: int, act: Callable[[Instance], None]) -> None:
         instance.serial += 1
@@ -182,8 +176,8 @@ class Workload:
         self._send(request, answered)
 
     def _delete(self, instance: Instance) -> None:
-        if self._is_ending and instance.phase is Phase.BOUND and instance.serial % 2:
-            return
+        if self._is_ending and instance.phase is Phase.BOUND and instance.attempt % 2:
+            return  # some stay, so that the end has bindings to check
         instance.phase = Phase.DELETING
         self._promises.released(instance.id)
         self._try_delete(instance)
@@ -236,7 +230,7 @@ class Workload:
                 continue
             api = dice.choice(self._apis)
             travel_ms = dice.randint(1, DEADLINE_MS + 200 if dice.random() < callers.late else 20)
-            self._timeline.after(travel_ms, lambda api=api: self._arrive(api, request, tell))  # type: ignore[misc]
+            self._timeline.after(travel_ms, partial(self._arrive, api, request, tell))
         self._timeline.after(DEADLINE_MS + 600, lambda: None if is_answered else tell(None))
 
     def _arrive(self, api: SimulatedApi, request: Request, tell: Callable[[Answer | AddrcastError], None]) -> None:

@@ -47,7 +47,7 @@ class SimulatedApi:
         self.door: Door | None = None
         self._offset = offset
         self._clock_ahead_ms = clock_ahead_ms
-        self.restart()
+        self._begin()
 
     @property
     def now_ms(self) -> int:
@@ -55,18 +55,15 @@ class SimulatedApi:
         return self.link.timeline.now_ms + self._clock_ahead_ms
 
     def restart(self) -> None:
-        """The process ends and another one begins."""
-        self.stop()
+        """The process ends, nothing that it waited for comes back to it, and another one begins."""
+        self._follower.stop()
+        self._begin()
+
+    def _begin(self) -> None:
         self._assigner: Assigner | None = None
         self._looks: list[_Look] = []
         self._alarm_ms: int | None = None
         self._follower = Follower(self.link, self._moved)
-
-    def stop(self) -> None:
-        """The process is gone; nothing that it waited for comes back to it."""
-        if hasattr(self, "_follower"):
-            self._follower.stop()
-        self._assigner = None
 
     def receive(self, request: Request, tell: Tell) -> None:
         """A request arrives."""
