@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import settings, strategies
@@ -33,6 +34,7 @@ AT_ONCE = Tier(
     headroom=0.0,
 )
 SETTINGS = ControllerSettings(skew_max_ms=0, host_lost_ms=3_000, deadline_max_ms=10_000)
+LEAVING_AT_ONCE = replace(SETTINGS, leave_after_ms=0, round_every_ms=1)
 
 accounts = strategies.sampled_from(sorted(VNIS))
 hosts = strategies.sampled_from(HOSTS)
@@ -59,7 +61,8 @@ class Hosts(RuleBasedStateMachine):
             self.cluster.add_host(host).start(self.cluster.now_ms)
             for account in VNIS:
                 self.cluster.subscribe(host, account)
-        self.controllers = [self.cluster.controller(SETTINGS), self.cluster.controller(SETTINGS)]
+        self.settings = LEAVING_AT_ONCE if "leave" in faults else SETTINGS
+        self.controllers = [self.cluster.controller(self.settings), self.cluster.controller(self.settings)]
         self.created = 0
         self.excused: dict[str, set[TableEntry]] = {host: set() for host in HOSTS}
         for host in HOSTS:
@@ -82,6 +85,18 @@ class Hosts(RuleBasedStateMachine):
             logical = idle[pick % len(idle)] if idle else None
             self.cluster.create(account, f"i{self.created}", host, logical=logical)
 
+    @rule(account=accounts, host=hosts, is_rebound=strategies.booleans(), looks=strategies.integers(1, 3))
+    def create_late(self, account: str, host: str, is_rebound: bool, looks: int) -> None:
+        """A create is decided now and committed once the controller has looked a few times."""
+        idle = self.records(account, AddressState.RESERVED, AddressState.PRESERVED)
+        if self.cluster.ledger().free_physical(host) is not None:
+            self.created += 1
+            logical = idle[0] if is_rebound and idle else None
+            draft = self.cluster.create_draft(account, f"i{self.created}", host, logical=logical)
+            for _ in range(looks):
+                self.control()
+            self.cluster.commit(draft)
+
     @rule(account=accounts, pick=picks)
     def delete(self, account: str, pick: int) -> None:
         bound = self.records(account, AddressState.BOUND)
@@ -97,13 +112,8 @@ class Hosts(RuleBasedStateMachine):
 
     @drawn("leave")
     @rule(account=accounts, host=hosts)
-    def leave_or_mirror(self, account: str, host: str) -> None:
-        ledger = self.cluster.ledger()
-        subscription = ledger.subscription(host, account).value
-        if subscription is None or subscription.is_leaving:
-            self.cluster.subscribe(host, account)
-        elif all(entry.required.host != host for entry in ledger.records(account).values()):
-            self.cluster.leave(host, account)
+    def mirror(self, account: str, host: str) -> None:
+        self.cluster.subscribe(host, account)
 
     @drawn("kill")
     @rule(host=hosts)
@@ -248,7 +258,7 @@ class Hosts(RuleBasedStateMachine):
             self.cluster.set_alive(name)
             if host.machine is None:
                 host.start(self.cluster.now_ms)
-        leader = self.cluster.controller(SETTINGS)
+        leader = self.cluster.controller(self.settings)
         for _ in range(90):
             for host in self.cluster.hosts.values():
                 host.settle(self.cluster.now_ms)
@@ -264,6 +274,10 @@ class Hosts(RuleBasedStateMachine):
         assert not len(ledger.cooling_physicals())
         assert not len(ledger.tombstones())
         assert all(entry.required.state is HoldState.HELD for _, entry in ledger.items(PHYSICALS))
+        if "leave" in self.faults:
+            for account in VNIS:
+                in_use = {entry.required.host for entry in ledger.records(account).values()}
+                assert ledger.subscriptions(account).keys() == in_use
         records: dict[str, Record] = {rest: entry.required for rest, entry in ledger.items(RECORDS)}
         for host in HOSTS:
             assert ledger.host(host).required.state is HostState.UP

@@ -12,7 +12,7 @@ from addrcast.core.domain.resource import Account, Pool, PoolKind
 from addrcast.core.domain.transaction import Compare, Delete, Put, Transaction
 from addrcast.core.domain.transitions import FreeAddress, end_of_hold, preempt, release, reserve
 from addrcast.core.domain.transitions_create import Claim, Move, bind, create, dynamic, rebind
-from addrcast.core.domain.transitions_host import leave, subscribe
+from addrcast.core.domain.transitions_host import idle, leave, subscribe
 from addrcast.simulation.control import ModelController
 from addrcast.simulation.hosts import ModelHost
 from addrcast.simulation.store import ModelStore
@@ -98,9 +98,11 @@ class ModelCluster:
         return ModelController(self.store, self.fence, settings=settings)
 
     def leave(self, host: str, account: str) -> bool:
-        """A host shall leave an account."""
+        """A host shall leave an account of which nothing lies on it."""
         ledger = self.ledger()
-        return self.commit(leave(ledger.epoch, ledger.subscription(host, account)))
+        if not self.commit(idle(ledger.epoch, ledger.subscription(host, account))):
+            return False
+        return self.commit(leave(ledger.epoch, self.ledger().subscription(host, account)))
 
     def free(self, account: str, host: str) -> FreeAddress:
         """The first free pair of an account on a host."""
@@ -117,11 +119,20 @@ class ModelCluster:
     def reserve(self, account: str, host: str) -> str:
         """Hold the first free pair of a host ready; answers with the logical address."""
         free = self.free(account, host)
-        self.commit(reserve(self.ledger().epoch, free, fence=self.fence, now_ms=self.now_ms))
+        ledger = self.ledger()
+        subscription = ledger.subscription(host, account)
+        if subscription.value is None or not subscription.value.stands:
+            self.subscribe(host, account)
+            subscription = self.ledger().subscription(host, account)
+        self.commit(reserve(ledger.epoch, free, subscription, fence=self.fence, now_ms=self.now_ms))
         return free.record.key.rpartition(f"{account}.")[2]
 
     def create(self, account: str, instance: str, host: str, *, logical: str | None = None) -> bool:
         """Bind an instance on a host: to an address held ready for it (which moves there), or to a free one."""
+        return self.commit(self.create_draft(account, instance, host, logical=logical))
+
+    def create_draft(self, account: str, instance: str, host: str, *, logical: str | None = None) -> Draft:
+        """What `create` commits, as it is decided now."""
         ledger = self.ledger()
         claim = Claim(account=account, instance=instance, attempt=0, now_ms=self.now_ms)
         if logical is None:
@@ -131,12 +142,8 @@ class ModelCluster:
         else:
             old, new = ledger.physical(record.required.physical), ledger.physical(next(ledger.free_physicals(host)))
             step = rebind(record, Move(old=old, new=new, host=ledger.host(host)), claim, Outcome.REBOUND)
-        subscription = ledger.subscription(host, account)
-        is_subscribed = subscription.value is not None and not subscription.value.is_leaving
-        entry = ledger.instance(account, instance)
-        return self.commit(
-            create(ledger.epoch, entry, claim, [step], subscription=None if is_subscribed else subscription)
-        )
+        entry, subscription = ledger.instance(account, instance), ledger.subscription(host, account)
+        return create(ledger.epoch, entry, claim, [step], subscription=subscription)
 
     def delete(self, account: str, instance: str) -> bool:
         """Release an instance."""

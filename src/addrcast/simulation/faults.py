@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from addrcast.core.domain.record import AddressState
-from addrcast.core.domain.transitions_host import leave
+from addrcast.core.domain.transitions_host import idle, leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -167,18 +166,15 @@ class Faults:
         acts[what]()
 
     def _leave(self) -> None:
-        """An operator lets a host leave an account that has nothing in use there."""
+        """An operator lets a host leave an account that has nothing there: first idle, another time leaving."""
         ledger = self._world.ledger()
         host = self._dice.choice(sorted(self._world.hosts))
         account = self._dice.choice(sorted(self._world.accounts))
         subscription = ledger.subscription(host, account)
-        uses = sum(
-            count
-            for (state, place), count in ledger.places(account).items()
-            if place == host and state is not AddressState.COOLING
-        )
+        uses = sum(count for (_, place), count in ledger.places(account).items() if place == host)
         if subscription.value is not None and not subscription.value.is_leaving and not uses:
-            self._world.commit(leave(ledger.epoch, subscription))
+            step = leave if subscription.value.is_idle else idle
+            self._world.commit(step(ledger.epoch, subscription))
 
     def _compact(self) -> None:
         model = self._world.site.model

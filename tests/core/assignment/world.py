@@ -24,6 +24,7 @@ from addrcast.core.domain.transitions import (
     preempt,
     reserve,
 )
+from addrcast.core.domain.transitions_host import subscribe
 from addrcast.simulation.store import ModelStore
 
 if TYPE_CHECKING:
@@ -85,8 +86,9 @@ class World:
         )
         self.put(keyspace.account_key(name), account)
 
-    def host(self, name: str, *blocks: str, state: HostState = HostState.UP) -> None:
-        self.put(keyspace.host_key(name), Host(state=state, incarnation=1, blocks=blocks))
+    def host(self, name: str, *blocks: str, state: HostState = HostState.UP, is_draining: bool = False) -> None:
+        value = Host(state=state, incarnation=1, blocks=blocks, is_draining=is_draining)
+        self.put(keyspace.host_key(name), value)
 
     def ledger(self) -> Ledger:
         page = self.store.scan("")
@@ -110,7 +112,11 @@ class World:
             ledger.host(host),
             ledger.pool_address(pool, logical) if shared else None,
         )
-        assert self.commit(reserve(ledger.epoch, free, fence=FENCE, now_ms=NOW))
+        subscription = ledger.subscription(host, account)
+        if not subscription:
+            assert self.commit(subscribe(ledger.epoch, subscription))
+            subscription = self.ledger().subscription(host, account)
+        assert self.commit(reserve(ledger.epoch, free, subscription, fence=FENCE, now_ms=NOW))
         return logical
 
     def cool(self, account: str, logical: str) -> None:

@@ -23,7 +23,15 @@ from addrcast.core.controller.messages import (
     Tick,
 )
 from addrcast.core.controller.settings import ControllerSettings
-from addrcast.core.domain.keyspace import account_key, host_key, instance_key, pool_key, record_key, tier_key
+from addrcast.core.domain.keyspace import (
+    account_key,
+    host_key,
+    instance_key,
+    pool_key,
+    record_key,
+    subscription_key,
+    tier_key,
+)
 from addrcast.core.domain.record import (
     AddressState,
     EpochState,
@@ -82,6 +90,14 @@ class World:
             self.cluster.now_ms += step_ms
             self.settle_hosts()
             self.control.settle(self.cluster.now_ms)
+
+    def mirrors(self, account: str = "a") -> dict[str, str]:
+        found = self.cluster.ledger().subscriptions(account).items()
+        values = {host: entry.required for host, entry in found}
+        return {
+            host: "leaving" if value.is_leaving else "idle" if value.is_idle else "stands"
+            for host, value in values.items()
+        }
 
     def asked(self, duty: Duty) -> list[str]:
         """The keys that the commits under way write first."""
@@ -307,6 +323,7 @@ def test_a_host_with_addresses_of_an_account_is_made_to_mirror_it() -> None:
     world = World(hosts=1)
     world.cluster.add_host("h2")
     logical = world.cluster.reserve("a", "h2")
+    world.cluster.store.commit([removal(subscription_key("h2", "a"))])
     world.cluster.subscribe("h1", "b")
     world.pass_ms(5_500)
     assert world.state(logical) is AddressState.RESERVED
@@ -327,7 +344,7 @@ def test_addresses_on_a_host_that_is_not_declared_are_not_subscribed_for() -> No
     world = World(hosts=1)
     world.cluster.add_host("h2")
     world.cluster.reserve("a", "h2")
-    world.cluster.store.commit([removal(host_key("h2"))])
+    world.cluster.store.commit([removal(key) for key in (subscription_key("h2", "a"), host_key("h2"))])
     world.look()
     assert world.asked(Duty.SUBSCRIPTIONS) == []
 
@@ -360,6 +377,70 @@ def test_a_reservation_whose_stamp_is_ahead_does_not_hide_the_ones_after_it() ->
     world.cluster.now_ms += HOUR_MS
     world.look()
     assert world.asked(Duty.GIVING_BACK) == [record_key("a", ahead), record_key("a", behind)]
+
+
+LEAVING = replace(SETTINGS, leave_after_ms=8_000, round_every_ms=500)
+
+
+def test_a_host_leaves_an_account_of_which_it_has_had_nothing_for_long_and_is_waited_for_no_more() -> None:
+    world = World(LEAVING)
+    world.cluster.reserve("a", "h1")
+    logical = world.cluster.reserve("a", "h1")
+    world.pass_ms(7_500)
+    assert world.mirrors() == {"h1": "stands", "h2": "stands"}
+    world.cluster.hosts["h2"].is_cut_off = True
+    world.pass_ms(1_500)
+    assert world.mirrors() == {"h1": "stands", "h2": "idle"}
+    world.pass_ms(1_500)
+    assert world.mirrors() == {"h1": "stands", "h2": "leaving"}
+    world.cluster.hosts["h2"].is_cut_off = False
+    world.pass_ms(1_000)
+    assert world.mirrors() == {"h1": "stands"}
+    world.cluster.hosts["h2"].is_cut_off = True
+    world.cluster.cool("a", logical)
+    world.pass_ms(1_500)
+    assert world.state(logical) is None
+
+
+def test_what_is_placed_on_an_idle_host_keeps_it_and_its_time_begins_anew() -> None:
+    world = World(LEAVING)
+    world.pass_ms(9_000)
+    assert world.mirrors() == {"h1": "idle", "h2": "idle"}
+    assert world.cluster.create("a", "i1", "h1")
+    world.pass_ms(3_000)
+    assert world.mirrors() == {"h1": "stands"}
+    world.cluster.delete("a", "i1")
+    world.cluster.end_hold("a", "10.0.0.0")
+    world.pass_ms(8_000)
+    assert world.mirrors() == {"h1": "stands"}
+    world.pass_ms(5_000)
+    assert world.mirrors() == {}
+
+
+def test_a_create_decided_before_the_host_was_marked_idle_loses_its_compare() -> None:
+    world = World(LEAVING)
+    late = world.cluster.create_draft("a", "i1", "h1")
+    world.pass_ms(9_000)
+    assert not world.cluster.commit(late)
+
+
+def test_an_idle_mark_that_was_learnt_ahead_of_the_watch_is_not_acted_on() -> None:
+    world = World(LEAVING)
+    world.pass_ms(8_000)
+    world.cluster.now_ms += 1_250
+    world.look()
+    assert world.asked(Duty.LEAVING) == ["host_account.h1.a", "host_account.h2.a"]
+    assert world.cluster.create("a", "i1", "h1")
+    while world.control.asked:
+        world.control.carry_out()
+    for answer in list(world.control.answers):
+        world.control.give(answer, world.cluster.now_ms)
+    assert world.mirrors()["h1"] == "idle"
+    world.cluster.now_ms += 2_000
+    world.control.give(Tick(), world.cluster.now_ms)
+    assert world.asked(Duty.LEAVING) == []
+    world.pass_ms(1_500)
+    assert world.mirrors() == {"h1": "stands"}
 
 
 @pytest.mark.parametrize("what", ["account", "undeclared", "host", "rejoining host", "lost host", "prefix"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from addrcast.core.domain import keyspace
 from addrcast.core.domain.codec import decode
@@ -56,6 +57,7 @@ from addrcast.core.domain.transitions_host import (
     host_lost,
     host_rejoins,
     host_up,
+    idle,
     leave,
     subscribe,
     unsubscribe,
@@ -93,6 +95,7 @@ FREE = FreeAddress(Entry(R), NEW_HOLD, POOL, HOST)
 SHARED = FreeAddress(Entry(R), NEW_HOLD, POOL, HOST, Entry(keyspace.pool_address_key("p", LOGICAL)))
 MOVE = Move(OLD_HOLD, NEW_HOLD, HOST)
 SUBSCRIBED = Entry(keyspace.subscription_key("h2", "acme"), Subscription(), 30, 30)
+IDLE = Entry(SUBSCRIBED.key, Subscription(is_idle=True), 31, 30)
 LEAVING = Entry(SUBSCRIBED.key, Subscription(is_leaving=True), 31, 30)
 NO_ACK: Entry[Acknowledgement] = Entry(keyspace.acknowledgement_key("h2", "acme"))
 
@@ -160,7 +163,7 @@ def written(draft: Draft) -> str:
 
 
 def created(step: Step, instance: Entry[InstanceEntry] = NO_INSTANCE) -> Draft:
-    return create(EPOCH, instance, CLAIM, [step])
+    return create(EPOCH, instance, CLAIM, [step], subscription=SUBSCRIBED)
 
 
 SHADOW, REBOUND, FORMER = Outcome.SHADOW, Outcome.REBOUND, Outcome.PRESERVED
@@ -168,14 +171,14 @@ SHADOW, REBOUND, FORMER = Outcome.SHADOW, Outcome.REBOUND, Outcome.PRESERVED
 ROWS: list[tuple[str, Draft, str, str]] = [
     (
         "reserve",
-        reserve(EPOCH, FREE, fence=FENCE, now_ms=NOW),
-        "E=m R=0 P=0 pool=m H=m fence=m",
+        reserve(EPOCH, FREE, SUBSCRIBED, fence=FENCE, now_ms=NOW),
+        "E=m R=0 P=0 pool=m H=m S=m fence=m",
         "R reserved, P held",
     ),
     (
         "reserve in a shared pool",
-        reserve(EPOCH, SHARED, fence=FENCE, now_ms=NOW),
-        "E=m R=0 P=0 Q=0 pool=m H=m fence=m",
+        reserve(EPOCH, SHARED, SUBSCRIBED, fence=FENCE, now_ms=NOW),
+        "E=m R=0 P=0 Q=0 pool=m H=m S=m fence=m",
         "R reserved, P held, Q",
     ),
     ("bind a reserved", created(bind(RESERVED, CLAIM, SHADOW)), "E=m I=0 R=m", "I bound, R bound"),
@@ -188,14 +191,14 @@ ROWS: list[tuple[str, Draft, str, str]] = [
     (
         "rebind",
         created(rebind(RESERVED, MOVE, CLAIM, REBOUND)),
-        "E=m I=0 R=m P=0 H=m",
+        "E=m I=0 R=m P=0 H=m S=m",
         "I bound, R bound, P held, P(old) cooling",
     ),
-    ("dynamic", created(dynamic(FREE, CLAIM)), "E=m I=0 R=0 P=0 pool=m H=m", "I bound, R bound, P held"),
+    ("dynamic", created(dynamic(FREE, CLAIM)), "E=m I=0 R=0 P=0 pool=m H=m S=m", "I bound, R bound, P held"),
     (
         "dynamic in a shared pool",
         created(dynamic(SHARED, CLAIM)),
-        "E=m I=0 R=0 P=0 Q=0 pool=m H=m",
+        "E=m I=0 R=0 P=0 Q=0 pool=m H=m S=m",
         "I bound, R bound, P held, Q",
     ),
     (
@@ -207,7 +210,7 @@ ROWS: list[tuple[str, Draft, str, str]] = [
     (
         "repeat with a higher attempt on another host",
         created(rebind(BOUND, MOVE, CLAIM, REBOUND), BOUND_I),
-        "E=m I=m R=m P=0 H=m",
+        "E=m I=m R=m P=0 H=m S=m",
         "I bound, R bound, P held, P(old) cooling",
     ),
     (
@@ -234,13 +237,13 @@ ROWS: list[tuple[str, Draft, str, str]] = [
     (
         "early return to the same account",
         created(early_return(COOLING, CLAIM, SHADOW)),
-        "E=m I=0 R=m",
+        "E=m I=0 R=m S=m",
         "I bound, R bound",
     ),
     (
         "early return on another host",
         created(early_return(COOLING, CLAIM, REBOUND, MOVE)),
-        "E=m I=0 R=m P=0 H=m",
+        "E=m I=0 R=m P=0 H=m S=m",
         "I bound, R bound, P held, P(old) cooling",
     ),
     ("end of cooling", end_of_cooling(EPOCH, COOLING), "E=m R=m", "delete R, delete P(old)"),
@@ -262,7 +265,8 @@ ROWS: list[tuple[str, Draft, str, str]] = [
     ("host up", host_up(EPOCH, host_rejoins(EPOCH, HOST).entries_at(40)[0]), "E=m H=m", "H up"),
     ("acknowledge", acknowledge(EPOCH, HOST, SUBSCRIBED, NO_ACK, revision=39), "E=m H=m S=m", "A"),
     ("subscribe", subscribe(EPOCH, Entry(SUBSCRIBED.key)), "E=m S=0", "S"),
-    ("leave", leave(EPOCH, SUBSCRIBED), "E=m S=m", "S"),
+    ("idle", idle(EPOCH, SUBSCRIBED), "E=m S=m", "S"),
+    ("leave", leave(EPOCH, IDLE), "E=m S=m", "S"),
     ("unsubscribe", unsubscribe(EPOCH, LEAVING, NO_ACK), "E=m S=m", "delete S, delete A"),
 ]
 
@@ -305,7 +309,7 @@ STAY_AGAIN = [
     preempt(EPOCH, record(AddressState.RESERVED, placed_revision=7), now_ms=NOW),
 ]
 PLACE = [
-    reserve(EPOCH, FREE, fence=FENCE, now_ms=NOW),
+    reserve(EPOCH, FREE, SUBSCRIBED, fence=FENCE, now_ms=NOW),
     created(dynamic(FREE, CLAIM)),
     created(rebind(RESERVED, MOVE, CLAIM, REBOUND)),
     created(early_return(COOLING, CLAIM, SHADOW)),
@@ -373,8 +377,8 @@ def test_several_addresses_are_one_transaction_with_one_instance_key_and_no_comp
     assert bound.outcomes == (Outcome.DYNAMIC, Outcome.DYNAMIC)
 
 
-@pytest.mark.parametrize("subscription", [Entry(SUBSCRIBED.key), LEAVING], ids=["absent", "leaving"])
-def test_a_create_on_a_host_that_does_not_mirror_the_account_subscribes_it(
+@pytest.mark.parametrize("subscription", [Entry(SUBSCRIBED.key), IDLE, LEAVING], ids=["absent", "idle", "leaving"])
+def test_a_create_on_a_host_whose_subscription_does_not_stand_writes_it(
     subscription: Entry[Subscription],
 ) -> None:
     draft = create(EPOCH, NO_INSTANCE, CLAIM, [bind(RESERVED, CLAIM, SHADOW)], subscription=subscription)
@@ -387,6 +391,16 @@ def test_lost_and_rejoining_void_what_the_host_acknowledged_before() -> None:
     up = value_of(host_up(EPOCH, Entry(HOST.key, rejoining, 40, 4)), HOST.key)
     assert value_of(host_lost(EPOCH, HOST, fence=FENCE), HOST.key).incarnation == 7
     assert (rejoining.incarnation, up.incarnation, up.blocks) == (7, 7, HOST.required.blocks)
+
+
+def test_a_host_drains_through_all_its_states() -> None:
+    draining = Entry(HOST.key, replace(HOST.required, is_draining=True), 40, 4)
+    lost = host_lost(EPOCH, draining, fence=FENCE).entries_at(41)[0]
+    rejoining = host_rejoins(EPOCH, lost).entries_at(42)[0]
+    up = host_up(EPOCH, rejoining).entries_at(43)[0]
+    states = [(host.required.state, host.required.is_draining) for host in (lost, rejoining, up)]
+    assert states == [(HostState.LOST, True), (HostState.REJOINING, True), (HostState.UP, True)]
+    assert not up.required.takes_use
 
 
 def test_an_acknowledgement_names_epoch_revision_and_incarnation() -> None:
@@ -409,7 +423,10 @@ def test_a_transition_from_the_wrong_state_is_refused() -> None:
         lambda: end_of_old_physical(EPOCH, OLD_HOLD),
         lambda: end_of_tombstone(EPOCH, BOUND_I),
         lambda: host_up(EPOCH, HOST),
+        lambda: leave(EPOCH, SUBSCRIBED),
         lambda: unsubscribe(EPOCH, SUBSCRIBED, NO_ACK),
+        lambda: reserve(EPOCH, FREE, Entry(SUBSCRIBED.key), fence=FENCE, now_ms=NOW),
+        lambda: reserve(EPOCH, FREE, IDLE, fence=FENCE, now_ms=NOW),
     ]
     for transition in refused:
         with pytest.raises(Invalid):

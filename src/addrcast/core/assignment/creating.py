@@ -35,7 +35,6 @@ from addrcast.core.domain.transitions_create import Claim, create
 if TYPE_CHECKING:
     from addrcast.core.assignment.request import CreateRequest
     from addrcast.core.domain.ledger import Ledger
-    from addrcast.core.domain.record import Subscription
     from addrcast.core.domain.resource import Account
 
 
@@ -114,15 +113,16 @@ class _Creation:
 
     def _attempt(self, choice: Choice) -> Attempt | Held:
         candidates = self.situation.candidates
-        subscription = _missing_subscription(candidates.ledger, self.request.account, choice.host_id)
-        if subscription is not None and subscription.key in candidates.taken:
+        subscription = candidates.ledger.subscription(choice.host_id, self.request.account)
+        is_written = subscription.value is None or not subscription.value.stands
+        if is_written and subscription.key in candidates.taken:
             choice.give_back()
             return Held()
         draft = create(
             candidates.ledger.epoch, self.instance, choice.claim, choice.steps, subscription=subscription
         )
         candidates.taken.add(self.instance.key)
-        if subscription is not None:
+        if is_written:
             candidates.taken.add(subscription.key)
         return Attempt(self.request, self.request.attempt, draft, tuple(choice.steps))
 
@@ -160,14 +160,6 @@ def _bears_on(entry: Entry[Any], lack: Lack, account: str) -> bool:
     if isinstance(value, Record):
         return value.pool in lack.pools and (value.is_shared or parts_of(entry.key).first == account)
     return isinstance(value, PoolAddress) and parts_of(entry.key).first in lack.pools
-
-
-def _missing_subscription(ledger: Ledger, account: str, host: str) -> Entry[Subscription] | None:
-    """S where the bind has to write it: the host does not mirror the account, or is about to leave it."""
-    entry = ledger.subscriptions(account).get(host)
-    if entry is None:
-        return ledger.subscription(host, account)
-    return entry if entry.required.is_leaving else None
 
 
 def _check(ledger: Ledger, request: CreateRequest, before: InstanceEntry | None) -> Account:

@@ -1,16 +1,17 @@
-"""Duties towards hosts: give up those without a sign of life, subscribe those that have addresses of an account."""
+"""Duties towards hosts: give up the silent ones, subscribe those with addresses of an account, let others leave."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from addrcast.core.domain.record import AddressState, HostState
-from addrcast.core.domain.transitions_host import host_lost, subscribe
+from addrcast.core.domain.transitions_host import host_lost, idle, leave, subscribe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from addrcast.core.domain.ledger import Ledger
+    from addrcast.core.domain.record import Entry, Subscription
     from addrcast.core.domain.transaction import Compare
     from addrcast.core.domain.transitions import Draft
 
@@ -45,11 +46,55 @@ class SignsOfLife:
         return known if known is not None and known[0] == revision else (revision, now_ms)
 
 
+class IdleHosts:
+    """Since when each host has had nothing of an account that it mirrors, by this process's own clock.
+
+    Every host that mirrors an account is waited for whenever an address of it cools, so those that have no more to
+    do with it are to leave. They do in two steps, `idle` and `leave`, and the second wants a view of the first: in
+    it is what was placed there until then, and what is placed later takes the mark away.
+    """
+
+    __slots__ = ("_since",)
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[int, int]] = {}
+
+    def leaving(self, ledger: Ledger, *, leave_after_ms: int, now_ms: int) -> Iterator[Draft]:
+        """The next step of every host that has had nothing for so long; cooling addresses are something, too."""
+        found = list(_unused(ledger))
+        self._since = {entry.key: self._since_when(entry, now_ms) for entry in found if entry.required.stands}
+        for entry in found:
+            if not entry.required.stands:
+                if entry.revision <= ledger.revision:
+                    yield leave(ledger.epoch, entry)
+            elif self._since[entry.key][1] + leave_after_ms <= now_ms:
+                yield idle(ledger.epoch, entry)
+
+    def _since_when(self, entry: Entry[Subscription], now_ms: int) -> tuple[int, int]:
+        known = self._since.get(entry.key)
+        return known if known is not None and known[0] == entry.revision else (entry.revision, now_ms)
+
+
+def _unused(ledger: Ledger) -> Iterator[Entry[Subscription]]:
+    for account in ledger.mirrored_accounts():
+        used = {host for (_, host), count in ledger.places(account).items() if count}
+        for host, subscription in ledger.subscriptions(account).items():
+            if host not in used and not subscription.required.is_leaving:
+                yield subscription
+
+
+def missing_subscription(ledger: Ledger, host: str, account: str) -> Draft | None:
+    """The transaction that lets a host mirror an account; None where its subscription stands."""
+    subscription = ledger.subscription(host, account)
+    is_missing = subscription.value is None or not subscription.value.stands
+    return subscribe(ledger.epoch, subscription) if is_missing else None
+
+
 def missing_subscriptions(ledger: Ledger) -> Iterator[Draft]:
     """A subscription for every host that has, or will have, instances of an account and does not mirror it."""
     for account in ledger.accounts_with_records():
         hosts = {host for (state, host), count in ledger.places(account).items() if count and state in _SERVED}
         for host in sorted(host for host in hosts if host is not None):
-            subscription = ledger.subscription(host, account)
-            if host in ledger.hosts() and (subscription.value is None or subscription.value.is_leaving):
-                yield subscribe(ledger.epoch, subscription)
+            draft = missing_subscription(ledger, host, account)
+            if draft is not None and host in ledger.hosts():
+                yield draft

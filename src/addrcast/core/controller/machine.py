@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from addrcast.core.controller.cooling import CoolingJudge
 from addrcast.core.controller.epoch import opened
 from addrcast.core.controller.giving_back import going_back
-from addrcast.core.controller.hosts import SignsOfLife, missing_subscriptions
+from addrcast.core.controller.hosts import IdleHosts, SignsOfLife, missing_subscriptions
 from addrcast.core.controller.messages import (
     Away,
     Commit,
@@ -51,6 +51,7 @@ class ControllerMachine:
         self.overridden: frozenset[str] = frozenset()
         self._fence = fence
         self._signs = SignsOfLife()
+        self._idle_hosts = IdleHosts()
         self._busy: set[Duty] = set()
         self._lost_at: dict[str, int] = {}
         self._plan: PlanInProgress | None = None
@@ -58,7 +59,7 @@ class ControllerMachine:
         self._number = 0
         self._is_planning = False
         self._flagged = 0
-        self._sweep_ms = self._round_ms = self._plan_ms = self._pause_ms = 0
+        self._sweep_ms = self._round_ms = self._leave_ms = self._plan_ms = self._pause_ms = 0
 
     def step(self, event: Event, ledger: Ledger, now_ms: int) -> list[Effect]:
         """Take an event; `ledger` is the present view, in which own successful commits are learnt already."""
@@ -106,7 +107,7 @@ class ControllerMachine:
                 self.stamps.forget(key)
                 self.overridden -= {key}
         if len(event.cause.drafts) >= self.settings.batch_max:
-            self._sweep_ms = self._round_ms = 0  # there may be more
+            self._sweep_ms = self._round_ms = self._leave_ms = 0  # there may be more
 
     def _proceed(self, ledger: Ledger, now_ms: int) -> list[Effect]:
         self._lost_at = {key: at for key, at in self._lost_at.items() if at > ledger.revision}
@@ -143,6 +144,11 @@ class ControllerMachine:
     def _round(self, ledger: Ledger, now_ms: int) -> Iterator[Effect]:
         yield from self._commit(Duty.SUBSCRIPTIONS, missing_subscriptions(ledger))
         yield from self._commit(Duty.GIVING_BACK, going_back(ledger, self.stamps, fence=self._fence, now_ms=now_ms))
+        if now_ms >= self._leave_ms:
+            settings = self.settings
+            self._leave_ms = now_ms + settings.leave_every_ms
+            drafts = self._idle_hosts.leaving(ledger, leave_after_ms=settings.leave_after_ms, now_ms=now_ms)
+            yield from self._commit(Duty.LEAVING, drafts)
 
     def _carry_out(self, ledger: Ledger, now_ms: int) -> Iterator[Effect]:
         if ledger.epoch.required.state is not EpochState.OPEN:

@@ -22,6 +22,7 @@ class Duty(Enum):
     LOST_HOSTS = "lost hosts"
     EPOCH = "opening the store"
     SUBSCRIPTIONS = "repair of subscriptions"
+    LEAVING = "hosts that leave accounts"
     GIVING_BACK = "addresses that go back"
     PLAN = "steps of the plan"
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from addrcast.core.controller.giving_back import give_back
-from addrcast.core.domain.record import Entry
+from addrcast.core.controller.hosts import missing_subscription
 from addrcast.core.domain.transitions import Draft, FreeAddress, reserve
-from addrcast.core.domain.transitions_host import subscribe
 from addrcast.core.reservation.batch import batch_of
 from addrcast.core.reservation.cutting import GiveBackStep, ReserveStep
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from addrcast.core.controller.messages import PlanMade
     from addrcast.core.domain.ledger import Ledger
-    from addrcast.core.domain.record import Subscription
     from addrcast.core.domain.transaction import Compare
 
 
@@ -34,7 +32,7 @@ class PlanInProgress:
 
         Raises: Stale once the plan has expired.
         """
-        drafts: list[Draft] = []
+        drafts: tuple[Draft, ...] = ()
         while not drafts and self._position is not None:
             batch = batch_of(
                 self._made.plan,
@@ -45,25 +43,29 @@ class PlanInProgress:
                 position=self._position,
                 is_forced=self._made.is_forced,
             )
+            drafts = _subscriptions(ledger, batch.steps)
+            if drafts:
+                break  # a reservation compares its subscription: the same steps are cut again once those stand
             self._position = batch.next_position
-            drafts = list(_drafts(ledger, batch.steps, fence=fence, now_ms=now_ms))
-        return tuple(drafts)
+            drafts = tuple(_drafts(ledger, batch.steps, fence=fence, now_ms=now_ms))
+        return drafts
+
+
+def _subscriptions(ledger: Ledger, steps: tuple[ReserveStep | GiveBackStep, ...]) -> tuple[Draft, ...]:
+    """Those that the steps need: a host mirrors an account before anything is held ready there for it."""
+    places = dict.fromkeys((step.host, step.account) for step in steps if isinstance(step, ReserveStep))
+    drafts = (missing_subscription(ledger, host, account) for host, account in places)
+    return tuple(draft for draft in drafts if draft is not None)
 
 
 def _drafts(
     ledger: Ledger, steps: tuple[ReserveStep | GiveBackStep, ...], *, fence: Compare, now_ms: int
 ) -> Iterator[Draft]:
-    subscribed: set[str] = set()
     for step in steps:
         record = ledger.record(step.account, step.logical)
         if isinstance(step, GiveBackStep):
             yield give_back(ledger, record, fence=fence, now_ms=now_ms)
             continue
-        # the host mirrors the account before anything is bound there, so that a bind is ready at once
-        subscription: Entry[Subscription] = ledger.subscription(step.host, step.account)
-        if subscription.key not in subscribed and (subscription.value is None or subscription.value.is_leaving):
-            subscribed.add(subscription.key)
-            yield subscribe(ledger.epoch, subscription)
         pool = ledger.pool(step.pool)
         free = FreeAddress(
             record=record,
@@ -72,4 +74,5 @@ def _drafts(
             host=ledger.host(step.host),
             owner=ledger.pool_address(step.pool, step.logical) if pool.required.is_shared else None,
         )
-        yield reserve(ledger.epoch, free, fence=fence, now_ms=now_ms)
+        subscription = ledger.subscription(step.host, step.account)
+        yield reserve(ledger.epoch, free, subscription, fence=fence, now_ms=now_ms)

@@ -63,22 +63,24 @@ def adopt(ledger: Ledger, rows: Iterable[AddressInUse], *, now_ms: int, request:
     rows may be adopted any number of times.
     """
     adoption = Adoption()
-    places: dict[tuple[str, str], None] = {}
+    missing: dict[str, Draft] = {}
     for addresses in _by_instance(ledger, rows, adoption).values():
         first = addresses[0][0]
         reason = _reason_against(addresses)
         if reason is not None:
             adoption.faults += [RowFault(row.line, reason) for row, free in addresses if free is not None]
             continue
-        places[first.host, first.account] = None
         claim = Claim(first.account, first.instance, 0, now_ms, request)
         steps = [dynamic(free, claim) for _, free in addresses if free is not None]
         instance = ledger.instance(first.account, first.instance)
-        adoption.bindings.append(create(ledger.epoch, instance, claim, steps))
-    for host, account in places:
-        subscription = ledger.subscription(host, account)
-        if subscription.value is None or subscription.value.is_leaving:
-            adoption.subscriptions.append(subscribe(ledger.epoch, subscription))
+        subscription = ledger.subscription(first.host, first.account)
+        if subscription.value is None or not subscription.value.stands:
+            missing[subscription.key] = subscribe(ledger.epoch, subscription)
+        is_missing = subscription.key in missing
+        adoption.bindings.append(
+            create(ledger.epoch, instance, claim, steps, subscription=None if is_missing else subscription)
+        )
+    adoption.subscriptions += missing.values()
     adoption.faults.sort(key=lambda fault: fault.line)
     return adoption
 

@@ -25,6 +25,7 @@ from addrcast.core.domain.record import (
     PoolAddress,
     Record,
     StoreEpoch,
+    Subscription,
     Value,
 )
 from addrcast.core.domain.transaction import Compare, Delete, Put, Transaction
@@ -120,11 +121,19 @@ def free_record(free: FreeAddress, state: AddressState, *, now_ms: int, request:
 
 
 def reserve(
-    epoch: Entry[StoreEpoch], free: FreeAddress, *, fence: Compare, now_ms: int, request: str = ""
+    epoch: Entry[StoreEpoch],
+    free: FreeAddress,
+    subscription: Entry[Subscription],
+    *,
+    fence: Compare,
+    now_ms: int,
+    request: str = "",
 ) -> Draft:
-    """Hold a free pair ready for an account."""
+    """Hold a free pair ready for an account, on a host whose subscription stands."""
+    if subscription.value is None or not subscription.value.stands:
+        raise Invalid(subscription.key, "not standing", "subscribe the host before something is placed there")
     draft = take(free, free_record(free, AddressState.RESERVED, now_ms=now_ms, request=request))
-    return Draft((epoch, *draft.compares), draft.writes, fence)
+    return Draft((epoch, *draft.compares, subscription), draft.writes, fence)
 
 
 def release(

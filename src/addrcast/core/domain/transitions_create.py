@@ -54,6 +54,11 @@ class Step(msgspec.Struct, frozen=True):
     compares: tuple[Entry[Any], ...]
     writes: tuple[tuple[Entry[Any], Value | None], ...]
 
+    @property
+    def is_placing(self) -> bool:
+        """Whether the address is placed anew, so that every host has to be told."""
+        return self.value.placed_revision == 0
+
 
 def bind(record: Entry[Record], claim: Claim, outcome: Outcome) -> Step:
     """A reserved or preserved address goes to an instance where it is; nothing changes on any host."""
@@ -109,8 +114,9 @@ def create(
 ) -> Draft:
     """One transaction for all addresses of an instance: several R and P, one I.
 
-    `subscription` is that of the host the instance goes to, where it is absent or leaving: it is then written
-    with the binding, so that no bound record is ever without one.
+    `subscription` is that of the host the instance goes to, None where the caller has just written it. Unless it
+    stands it is written with the binding; where something is placed on the host it is compared, so that no bound
+    record is ever without one. What is bound where it lay needs no compare: a host with its record does not leave.
     """
     before = instance.value
     bound = InstanceEntry(
@@ -129,8 +135,11 @@ def create(
     if len(steps) > 1:  # addresses of one pool or host compare it once
         compares = tuple({entry.key: entry for entry in compares}.values())
     if subscription is not None:
-        compares += (subscription,)
-        writes += ((subscription, Subscription()),)
+        if subscription.value is None or not subscription.value.stands:
+            compares += (subscription,)
+            writes += ((subscription, Subscription()),)
+        elif any(step.is_placing for step in steps):
+            compares += (subscription,)
     return Draft(compares, writes)
 
 

@@ -1,4 +1,7 @@
-"""The transitions of hosts: lost, rejoining, up; subscriptions and acknowledgements."""
+"""The transitions of hosts: lost, rejoining, up; subscriptions and acknowledgements.
+
+A host that drains does so in whatever state it comes to.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def host_rejoins(epoch: Entry[StoreEpoch], host: Entry[Host]) -> Draft:
 
 
 def host_up(epoch: Entry[StoreEpoch], host: Entry[Host]) -> Draft:
-    """A rejoining host has the snapshot in its tables and takes new use."""
+    """A rejoining host has the snapshot in its tables and takes new use, unless it drains."""
     value = host.required
     if value.state is not HostState.REJOINING:
         raise Invalid(host.key, value.state.value, "only a rejoining host comes up")
@@ -59,8 +62,20 @@ def subscribe(epoch: Entry[StoreEpoch], subscription: Entry[Subscription]) -> Dr
     return Draft((epoch, subscription), ((subscription, Subscription()),))
 
 
+def idle(epoch: Entry[StoreEpoch], subscription: Entry[Subscription]) -> Draft:
+    """A host has nothing of an account and may leave it: whoever places something there writes S from here on."""
+    return Draft((epoch, subscription), ((subscription, Subscription(is_idle=True)),))
+
+
 def leave(epoch: Entry[StoreEpoch], subscription: Entry[Subscription]) -> Draft:
-    """A host begins to leave an account: it clears its tables next, and is waited for until it unsubscribes."""
+    """A host begins to leave an account: it clears its tables next, and is waited for until it unsubscribes.
+
+    The caller has seen, at the revision of the idle subscription or later, that no record of the account lies on
+    the host. Then none does while S is leaving: a record comes to a host only by a transaction that compares S, and
+    that writes it where it is idle.
+    """
+    if not subscription.required.is_idle:
+        raise Invalid(subscription.key, "in use", "a subscription is marked as idle before its host leaves")
     return Draft((epoch, subscription), ((subscription, Subscription(is_leaving=True)),))
 
 
