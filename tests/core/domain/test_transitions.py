@@ -265,6 +265,8 @@ ROWS: list[tuple[str, Draft, str, str]] = [
     ("host up", host_up(EPOCH, host_rejoins(EPOCH, HOST).entries_at(40)[0]), "E=m H=m", "H up"),
     ("acknowledge", acknowledge(EPOCH, HOST, SUBSCRIBED, NO_ACK, revision=39), "E=m H=m S=m", "A"),
     ("subscribe", subscribe(EPOCH, Entry(SUBSCRIBED.key)), "E=m S=0", "S"),
+    ("subscribe an idle host", subscribe(EPOCH, IDLE), "E=m S=m", "S"),
+    ("subscribe a host that was leaving", subscribe(EPOCH, LEAVING), "E=m S=m", "S, delete A"),
     ("idle", idle(EPOCH, SUBSCRIBED), "E=m S=m", "S"),
     ("leave", leave(EPOCH, IDLE), "E=m S=m", "S"),
     ("unsubscribe", unsubscribe(EPOCH, LEAVING, NO_ACK), "E=m S=m", "delete S, delete A"),

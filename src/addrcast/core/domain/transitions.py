@@ -13,7 +13,16 @@ import msgspec
 
 from addrcast.core.domain.codec import encode
 from addrcast.core.domain.errors import Invalid
-from addrcast.core.domain.keyspace import HOSTS, PHYSICALS, POOLS, RECORDS, parts_of, physical_key, pool_address_key
+from addrcast.core.domain.keyspace import (
+    HOSTS,
+    PHYSICALS,
+    POOLS,
+    RECORDS,
+    acknowledgement_key,
+    parts_of,
+    physical_key,
+    pool_address_key,
+)
 from addrcast.core.domain.record import (
     AddressState,
     Entry,
@@ -118,6 +127,17 @@ def free_record(free: FreeAddress, state: AddressState, *, now_ms: int, request:
         is_shared=free.owner is not None,
         request=request,
     )
+
+
+def mirroring(subscription: Entry[Subscription]) -> tuple[tuple[Entry[Any], Value | None], ...]:
+    """The writes that make a host's subscription stand.
+
+    The tables of a host that was leaving may be empty: what it has acknowledged must not vouch for them.
+    """
+    if subscription.value is None or not subscription.value.is_leaving:
+        return ((subscription, Subscription()),)
+    _, host, account = parts_of(subscription.key)
+    return ((subscription, Subscription()), (Entry(acknowledgement_key(host, account)), None))
 
 
 def reserve(

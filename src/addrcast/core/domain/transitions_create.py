@@ -21,7 +21,7 @@ from addrcast.core.domain.record import (
     Subscription,
     Value,
 )
-from addrcast.core.domain.transitions import Draft, FreeAddress, expect, free_record, stamp, take
+from addrcast.core.domain.transitions import Draft, FreeAddress, expect, free_record, mirroring, stamp, take
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +137,7 @@ def create(
     if subscription is not None:
         if subscription.value is None or not subscription.value.stands:
             compares += (subscription,)
-            writes += ((subscription, Subscription()),)
+            writes += mirroring(subscription)
         elif any(step.is_placing for step in steps):
             compares += (subscription,)
     return Draft(compares, writes)

@@ -12,7 +12,7 @@ import msgspec
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.keyspace import HOSTS, host_alive_key
 from addrcast.core.domain.record import Acknowledgement, Entry, Host, HostState, StoreEpoch, Subscription
-from addrcast.core.domain.transitions import Draft
+from addrcast.core.domain.transitions import Draft, mirroring
 
 if TYPE_CHECKING:
     from addrcast.core.domain.transaction import Compare
@@ -59,7 +59,7 @@ def acknowledge(
 
 def subscribe(epoch: Entry[StoreEpoch], subscription: Entry[Subscription]) -> Draft:
     """A host mirrors an account from here on; it takes its snapshot afterwards."""
-    return Draft((epoch, subscription), ((subscription, Subscription()),))
+    return Draft((epoch, subscription), mirroring(subscription))
 
 
 def idle(epoch: Entry[StoreEpoch], subscription: Entry[Subscription]) -> Draft:
