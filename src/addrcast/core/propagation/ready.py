@@ -29,14 +29,18 @@ def placed_revision(record: Entry[Record]) -> int:
 def readiness(record: Entry[Record], audience: Audience) -> Readiness:
     """Compare what the account's hosts acknowledged with the revision that placed the address.
 
-    The bind itself does not matter: a shadow is ready at once, since its placement is older than its instance. The
-    host of the record is waited for even before it has subscribed. A cooling address is ready nowhere.
+    The bind itself does not matter: a shadow is ready at once, since its placement is older than its instance. A
+    cooling address is ready nowhere.
     """
     value = record.required
     if value.state is AddressState.COOLING:
         return Readiness((Wait(value.host, record.revision),), audience.left_out)
-    placed = placed_revision(record)
+    return readiness_at(value.host, placed_revision(record), audience)
+
+
+def readiness_at(host: str, placed: int, audience: Audience) -> Readiness:
+    """Compare with the revision that placed addresses on `host`, which is waited for even before it subscribes."""
     waits = audience.behind(placed)
-    if not audience.has(value.host):
-        waits = (*waits, Wait(value.host, placed))
+    if not audience.has(host):
+        waits = (*waits, Wait(host, placed))
     return Readiness(waits, audience.left_out)
