@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from copy import deepcopy
 
 import pytest
 
+from addrcast.core.domain.codec import encode
 from addrcast.core.domain.errors import Unavailable
+from addrcast.core.domain.keyspace import EPOCH
+from addrcast.core.domain.record import StoreEpoch
+from addrcast.core.domain.transaction import Put, Transaction
 from addrcast.runtime.driver import SystemClock, next_event
 from addrcast.runtime.view import LedgerView
 from addrcast.simulation.cluster import ModelCluster
@@ -59,6 +64,25 @@ async def test_a_view_outlives_a_store_that_goes() -> None:
     await store.close()
     await asyncio.sleep(0.01)
     assert view.ledger.revision == revision
+    await view.stop()
+
+
+async def test_a_view_goes_back_with_a_restored_store_and_with_no_other() -> None:
+    cluster = ModelCluster()
+    store = MemoryStore(model=cluster.store)
+    view = LedgerView(store)
+    backup, older = deepcopy(cluster.store), deepcopy(cluster.store)
+    for vni in range(5):
+        cluster.add_account(f"a{vni}", vni=vni)
+    await view.start()
+    await view.stop()
+    store.model = older
+    with pytest.raises(Unavailable, match="older than what is known"):
+        await view.start()
+    backup.commit([Transaction((), (Put(EPOCH, encode(StoreEpoch(epoch=2))),))])
+    store.model = backup
+    await view.start()
+    assert (view.ledger.epoch.required.epoch, len(view.ledger.accounts())) == (2, 0)
     await view.stop()
 
 

@@ -91,8 +91,9 @@ class LedgerView:
         while True:
             with suppress(Compacted):
                 revision, items = await scan_all(self._store, PREFIXES)
-                if self._ledger is None or revision >= self._ledger.revision:
-                    self._ledger = Ledger.from_items(items, revision)
+                found = Ledger.from_items(items, revision)
+                if self._ledger is None or _moment(found) >= _moment(self._ledger):
+                    self._ledger = found
                     self._tell()
                     return
                 raise Unavailable("a snapshot is older than what is known", retry_after_ms=1_000)
@@ -117,3 +118,9 @@ class LedgerView:
     def _tell(self) -> None:
         self._moved.set()
         self._moved = asyncio.Event()
+
+
+def _moment(ledger: Ledger) -> tuple[int, int]:
+    """When a view was the store's state: after a restore revisions are those of the backup, in a higher epoch."""
+    epoch = ledger.epoch.value
+    return (epoch.epoch if epoch is not None else 0, ledger.revision)
