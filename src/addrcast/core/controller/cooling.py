@@ -1,4 +1,4 @@
-"""Duty: free the addresses that no counted host maps any more, and say what the others wait for."""
+"""Duty: free the addresses that no counted host maps any more."""
 
 from __future__ import annotations
 
