@@ -63,6 +63,11 @@ class OneHost:
     def settle(self) -> None:
         self.host.settle(self.cluster.now_ms)
 
+    def deliver_all(self) -> None:
+        """The watch brings what there is, and nothing that is asked for is done."""
+        while self.host.deliver(self.cluster.now_ms):
+            pass
+
     def pass_ms(self, passed_ms: int, *, step_ms: int = 100) -> None:
         for _ in range(0, passed_ms, step_ms):
             self.cluster.now_ms += step_ms
@@ -605,6 +610,24 @@ def test_a_host_that_leaves_clears_its_table_before_its_subscription() -> None:
     assert world.acknowledged() is None
 
 
+def test_a_host_that_was_given_up_clears_what_it_leaves_before_it_comes_up() -> None:
+    world = OneHost()
+    world.cluster.create("a", "i1", "h1")
+    world.settle()
+    world.host.is_cut_off = True
+    ledger = world.cluster.ledger()
+    world.cluster.commit(host_lost(ledger.epoch, ledger.host("h1"), fence=world.cluster.fence))
+    world.write(record_key("a", "10.0.0.0"), None)
+    world.cluster.leave("h1", "a")
+    world.host.is_cut_off = False
+    world.until(Program)
+    assert world.entries() != []
+    assert world.cluster.ledger().host("h1").required.state is HostState.REJOINING
+    world.pass_ms(1_000)
+    assert world.entries() == []
+    assert world.cluster.ledger().host("h1").required.state is HostState.UP
+
+
 def test_a_host_that_was_leaving_when_it_died_goes_on_with_it() -> None:
     world = OneHost()
     world.cluster.reserve("a", "h1")
@@ -633,7 +656,7 @@ def test_leaving_an_account_that_is_still_being_read_waits_for_what_it_is() -> N
     world.cluster.subscribe("h1", "b")
     world.until(ScanAccount)
     world.cluster.leave("h1", "b")
-    world.host.deliver(world.cluster.now_ms)
+    world.deliver_all()
     assert len(world.host.asked) == 1
     world.settle()
     assert not world.cluster.ledger().subscription("h1", "b")
@@ -648,9 +671,10 @@ def test_a_host_that_comes_back_to_an_account_while_it_leaves_serves_it(when: st
     if when == "removal":
         world.settle()
     world.cluster.leave("h1", "a")
-    world.host.deliver(world.cluster.now_ms)
+    world.deliver_all()
     world.cluster.subscribe("h1", "a")
-    world.host.deliver(world.cluster.now_ms)
+    assert not world.cluster.ledger().acknowledgement("h1", "a")
+    world.deliver_all()
     world.pass_ms(500)
     assert world.entries() == [(7, "10.0.0.0", "172.16.1.0")]
     assert world.cluster.ledger().subscription("h1", "a").required.is_leaving is False
@@ -796,8 +820,7 @@ def test_an_audit_leaves_out_what_is_being_removed() -> None:
     world.cluster.reserve("a", "h1")
     world.settle()
     world.cluster.leave("h1", "a")
-    while world.host.deliver(world.cluster.now_ms):
-        pass
+    world.deliver_all()
     world.host.give(Disturbed("a link went down"), world.cluster.now_ms)
     assert [type(effect) for effect in world.host.asked] == [Program, DumpTable]
     world.host.carry_out(1)
