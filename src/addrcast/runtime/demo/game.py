@@ -147,9 +147,8 @@ class Game:
     def _count(self, request: Request, answer: Answer | AddrcastError, *, is_ready: bool) -> None:
         fleet = self._fleets[request.account]
         tally = self.tallies[request.account]
-        if isinstance(request, DeleteRequest):
-            tally.deletes += 1
-            del fleet.live[request.instance]
+        if isinstance(answer, AddrcastError):  # what could not be deleted lives on
+            tally.refused += isinstance(request, CreateRequest)
         elif isinstance(answer, Created):
             host = answer.addresses[0].host
             tally.outcomes[answer.addresses[0].outcome] += 1
@@ -157,7 +156,8 @@ class Game:
             fleet.live[request.instance] = host
             fleet.recent[-1][host] += 1
         else:
-            tally.refused += 1
+            tally.deletes += 1
+            del fleet.live[request.instance]
 
     def _wrong_tables(self) -> list[str]:
         """The hosts whose table is not what the records of their accounts say."""
