@@ -308,6 +308,19 @@ def test_nobody_is_refused_over_the_owner_that_a_lost_race_has_shown_ahead_of_th
     assert world.states("other") == {"10.0.0.0": "cooling"}
 
 
+def test_nobody_is_refused_over_an_idle_address_that_moved_away_while_it_was_taken_back(world: World) -> None:
+    world.reserve("beta", "h2")
+    fill(world, "h2", 1)
+    replica = Replica(world)
+    replica.assigner.submit(Pending(create("acme", "i-1", "h2"), has_looked=True))
+    (child,), _ = replica.begin()
+    Replica(world).create(create("beta", "i-1", "h1"))
+    assert [*replica.assigner.settle([child], replica.commit([child])), *replica.run()] == []
+    world.free_cooled()
+    replica.sync()
+    assert isinstance(replica.run()[0].answer, Created)
+
+
 def test_nobody_is_refused_while_an_idle_address_of_another_account_is_in_flight(world: World) -> None:
     world.reserve("beta", "h2")
     fill(world, "h2", 1)

@@ -96,14 +96,18 @@ def test_a_replay_of_old_changes_says_nothing_new(writes: list[tuple[str, bool]]
     assert holds(view) == before
 
 
-def test_what_is_ahead_of_the_watch_is_known_until_the_watch_is_there() -> None:
+def test_what_is_ahead_of_the_watch_is_known_with_what_it_replaced_until_the_watch_is_there() -> None:
     first, second = history_of([(PHYSICALS[0], False), (PHYSICALS[1], False)])
     view = StoreView()
     view.learn([*seen(first), *seen(second), *seen(second)], 2)
-    assert [entry.revision for entry in view.ahead()] == [1, 2]
+    assert [entry.revision for entry in view.ahead()] == [0, 1, 0, 2]
     view.apply(Change(1, (first,)))
-    assert [entry.key for entry in view.ahead()] == [second.key]
+    assert [(entry.key, entry.revision) for entry in view.ahead()] == [(second.key, 0), (second.key, 2)]
     view.learn([Entry(second.key)], 3)
+    assert [entry.revision for entry in view.ahead()] == [0, 2, 2, 0]
+    view.apply(Change(2, (second,)))
+    assert [entry.revision for entry in view.ahead()] == [2, 0]
+    view.apply(Change(3, ()))
     assert list(view.ahead()) == []
 
 

@@ -63,11 +63,13 @@ class ServedAccount:
 
     @property
     def is_tried(self) -> bool:
-        """No entry is doubted; each is in the kernel or was refused by it, and what is undeclared has none."""
-        if self.is_leaving:
-            return True
+        """No entry is doubted; each is in the kernel or was refused by it, and what is undeclared has none.
+
+        Never so while the account is being left: its entries are about to go.
+        """
         return (
             self.is_scanned
+            and not self.is_leaving
             and self.mirror.is_synced
             and (self.vni is None or (self.is_ensured and not self.unapplied.is_untried))
         )

@@ -45,7 +45,7 @@ class StoreView:
         self.revision = 0
         self._entries: dict[str, Entry[Any]] = {}
         self._removed: dict[str, int] = {}  # keys whose removal was seen ahead of the watch
-        self._learnt: deque[tuple[int, str]] = deque()  # keys whose value was, and when
+        self._learnt: deque[tuple[int, Entry[Any], Entry[Any]]] = deque()  # ahead of the watch: when, before, after
         self._listed: dict[str, dict[str, Entry[Any]]] = {kind: {} for kind in _LISTED}
 
     @classmethod
@@ -74,20 +74,23 @@ class StoreView:
         An absent entry was absent then. `revision` of the view stays; what is not newer is left out.
         """
         for entry in entries:
-            if entry.value is not None:
-                if entry.revision > max(self.revision, self._known(entry.key)):
-                    self._put(entry.key, entry)
-                    self._learnt.append((entry.revision, entry.key))
-            elif revision > max(self.revision, self._known(entry.key)):
-                self._put(entry.key, None)
-                self._removed[entry.key] = revision
+            at = revision if entry.value is None else entry.revision
+            if at <= max(self.revision, self._known(entry.key)):
+                continue
+            self._learnt.append((at, self._get(entry.key), entry))
+            self._put(entry.key, entry if entry.value is not None else None)
+            if entry.value is None:
+                self._removed[entry.key] = at
 
     def ahead(self) -> Iterator[Entry[Any]]:
-        """What was learnt ahead of the watch: with it, the view may be of no one moment of the store."""
-        for _, key in self._learnt:
-            entry = self._get(key)
-            if entry.revision > self.revision:
-                yield entry
+        """What was learnt ahead of the watch, and what it took the place of.
+
+        With it, the view may be of no one moment of the store.
+        """
+        for at, before, after in self._learnt:
+            if at > self.revision:
+                yield before
+                yield after
 
     def items(self, kind: str) -> Iterator[tuple[str, Entry[Any]]]:
         """All entries of a kind with the rest of their key; looks at every key of the view."""
