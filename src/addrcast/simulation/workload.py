@@ -53,8 +53,9 @@ class Callers:
     gap_ms: int = 2_000
 
     def calm(self) -> None:
-        """Every message arrives once and soon."""
+        """Every message arrives once and soon; who is bound late does not live long."""
         self.repeated = self.late = self.lost = self.overtaken = self.moved = 0.0
+        self.life_ms = 300
 
 
 @dataclass(slots=True)
@@ -114,8 +115,11 @@ class Workload:
             self._later(instance, 300, self._delete)
 
     def end(self) -> None:
-        """No new lives; what has begun goes on."""
+        """No new lives; those that were to last go on or end soon."""
         self._is_ending = True
+        for instance in self.instances:
+            if instance.phase is Phase.BOUND:
+                self._later(instance, self._callers.life_ms, self._delete)
 
     @property
     def unsettled(self) -> list[Instance]:
@@ -166,7 +170,7 @@ class Workload:
                 instance.phase = Phase.BOUND
                 is_moved = self._dice.random() < self._callers.moved
                 self._later(instance, self._callers.life_ms, self._create if is_moved else self._delete)
-            elif tries > 1 and not (isinstance(answer, Exhausted) and not self._is_ending):
+            elif tries > 1 and not self._is_ending and not isinstance(answer, Exhausted):
                 self._later(instance, 300, lambda again: self._try_create(again, tries - 1))
             else:
                 self._later(instance, 300, self._delete)
