@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tests.runtime.site import HOST, POOL, RESOURCES, CountingStore, ledger_of
 
 from addrcast.core.domain.codec import encode
-from addrcast.core.domain.errors import Conflict, Invalid
+from addrcast.core.domain.errors import Conflict, Invalid, Unavailable
 from addrcast.core.domain.invariants import violations
 from addrcast.core.domain.keyspace import EPOCH, tier_key
 from addrcast.core.domain.record import EpochState, Host, HostState, StoreEpoch
@@ -82,6 +82,14 @@ async def test_a_host_is_declared_to_drain_and_to_take_use_again(store: Counting
     assert not (await ledger_of(store)).host("h1").required.takes_use
     await declare(store, [("h1", HOST)])
     assert (await ledger_of(store)).host("h1").required.takes_use
+
+
+async def test_a_host_is_not_changed_before_a_restored_store_has_heard_it(store: CountingStore) -> None:
+    await declare(store, RESOURCES)
+    await put(store, EPOCH, StoreEpoch(epoch=2, state=EpochState.CLOSED))
+    await declare(store, RESOURCES)
+    with pytest.raises(Unavailable, match="host h1: the store is not open yet"):
+        await declare(store, [("h1", replace(HOST, is_draining=True))])
 
 
 @pytest.mark.parametrize(

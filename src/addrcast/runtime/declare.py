@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from addrcast.core.domain.codec import encode
 from addrcast.core.domain.declaration import check_account, check_host, check_pool, check_tier
-from addrcast.core.domain.errors import Conflict, Invalid
+from addrcast.core.domain.errors import Conflict, Invalid, Unavailable
 from addrcast.core.domain.keyspace import EPOCH, tier_key
 from addrcast.core.domain.ledger import Ledger
-from addrcast.core.domain.record import Host, StoreEpoch, Value
+from addrcast.core.domain.record import EpochState, Host, StoreEpoch, Value
 from addrcast.core.domain.resource import DEFAULT_TIERS, Account, Pool, Tier
 from addrcast.core.domain.transaction import Compare, Put, Transaction
 from addrcast.core.domain.transitions import Draft
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from addrcast.core.domain.record import Entry
     from addrcast.ports.store import Store
+
+CLOSED_RETRY_MS = 5_000
 
 Resource = Tier | Pool | Host | Account
 V = TypeVar("V", bound=Value)
@@ -41,7 +43,7 @@ async def declare(store: Store, resources: Iterable[tuple[str, Resource]]) -> No
     whether it drains: its state and incarnation are its own.
 
     Raises: Invalid where one breaks a rule, those before it are then written; Conflict where another process
-    declared the same one meanwhile.
+    declared the same one meanwhile; Unavailable for a known host that is to change while the store is not open.
     """
     revision, items = await scan_all(store, PREFIXES)
     ledger = Ledger.from_items(items, revision)
@@ -51,6 +53,9 @@ async def declare(store: Store, resources: Iterable[tuple[str, Resource]]) -> No
         entry, value = _checked(ledger, name, resource)
         if entry.value == value:
             continue
+        if isinstance(value, Host) and entry and ledger.epoch.required.state is not EpochState.OPEN:
+            # after a restore, a host's key that is newer and says `up` means that the host was heard
+            raise Unavailable(f"host {name}: the store is not open yet", retry_after_ms=CLOSED_RETRY_MS)
         draft = Draft((ledger.epoch, entry), ((entry, value),))
         (result,) = await store.commit([draft.transaction()])
         if not result.is_success:
