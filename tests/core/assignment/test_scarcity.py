@@ -379,6 +379,23 @@ class TestSharedPool:
         assert replica.ask(create("acme", "i-2")) == [None]
         assert names(world)["beta/10.0.0.0"] == "cooling"
 
+    def test_nobody_is_robbed_while_an_address_of_the_account_on_another_host_is_in_flight(
+        self, world: World
+    ) -> None:
+        world.host("h1", "192.0.2.0/28")
+        world.host("h2", "192.0.2.16/28")
+        world.reserve("prime", "h2")
+        world.reserve("beta", "h1")
+        replica = Replica(world)
+        replica.submit(create("prime", "i-1", "h2"))
+        (child,), _ = replica.begin()
+        replica.submit(create("prime", "i-2", "h1"))
+        assert replica.run() == []
+        assert names(world) == {"prime/10.0.0.0": "reserved", "beta/10.0.0.1": "reserved"}
+        Replica(world).remove(delete("prime", "i-1"))
+        replies = [*replica.assigner.settle([child], replica.commit([child])), *replica.run()]
+        assert {type(reply.answer) for reply in replies} == {Stale, Created}
+
     def test_nobody_is_refused_over_a_claim_that_a_lost_race_has_shown_ahead_of_the_watch(
         self, world: World
     ) -> None:

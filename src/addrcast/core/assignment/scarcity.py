@@ -70,7 +70,8 @@ def is_in_flight(candidates: Candidates, lack: Lack, account: str) -> bool:
     if not candidates.taken or lack.of is LackOf.NAMED:
         return False
     ledger = candidates.ledger
-    ready = (entry for state in READY for entry in ledger.in_state(account, state, host=lack.host or None))
+    host = lack.host if lack.of is LackOf.PHYSICAL and lack.host else None  # a logical one could move here
+    ready = (entry for state in READY for entry in ledger.in_state(account, state, host=host))
     keys = (entry.key for entry in ready)
     return any(key in candidates.taken for key in chain(keys, _free_keys(candidates, lack, account)))
 
