@@ -17,7 +17,15 @@ from addrcast.adapters.stores.lmdb_store import LmdbStore
 from addrcast.core.domain.adoption import AddressInUse, adopt
 from addrcast.core.domain.codec import encode
 from addrcast.core.domain.keyspace import acknowledgement_key, host_key, physical_key, record_key
-from addrcast.core.domain.record import Acknowledgement, HoldState, Host, HostState, PhysicalHold
+from addrcast.core.domain.record import (
+    Acknowledgement,
+    AddressState,
+    HoldState,
+    Host,
+    HostState,
+    PhysicalHold,
+    Record,
+)
 from addrcast.core.domain.transaction import Delete, Put, Transaction
 from addrcast.core.reservation.explanation import explain
 from addrcast.core.reservation.plan import plan_for
@@ -171,6 +179,16 @@ def test_a_host_that_has_the_newest_record_is_not_behind_whatever_else_was_writt
 
     on_store(folder, catch_up)
     assert answer("explain", "gold", "--store", folder)["behind"] == []
+
+
+def test_what_cools_tells_what_it_waits_for(folder: Path) -> None:
+    assert answer("explain", "gold", "--store", folder)["cooling"] == []
+    cooling = Record(state=AddressState.COOLING, physical="172.16.0.9", host="h1", pool="net", since_ms=NOW_MS)
+    put(folder, record_key("gold", "10.0.0.9"), encode(cooling))
+    told = answer("explain", "gold", "--store", folder)
+    assert told["cooling"][0] == "1 addresses cool, 0 of them about to be free"
+    assert told["cooling"][-1] == "host h1 holds up 1"
+    assert "\n".join(told["cooling"]) in run("explain", "gold", "--store", folder).stdout
 
 
 def test_a_lost_host_is_told_as_left_out(folder: Path) -> None:

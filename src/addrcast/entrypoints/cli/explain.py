@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from addrcast.core.controller.cooling_waits import cooling_waits
+from addrcast.core.controller.settings import ControllerSettings
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.record import AddressState
 from addrcast.core.propagation.audience import LostHosts, account_audience
 from addrcast.entrypoints.cli.json_output import as_json, print_json
 from addrcast.entrypoints.cli.options import store_path
 from addrcast.entrypoints.cli.store import ledger_of, with_store
+from addrcast.runtime.driver import SystemClock
 from addrcast.runtime.plan_board import PostedPlan, posted_plan
 
 if TYPE_CHECKING:
@@ -28,8 +31,8 @@ NAMED_MAX = 10
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that bears on one account: its plan in words, its addresses, its pools, its hosts.
 
-    `behind` are the hosts that do not have the account's newest record in their tables yet, `left_out` the lost
-    ones that are not waited for.
+    `cooling` says what its cooling addresses wait for. `behind` are the hosts that do not have the account's newest
+    record in their tables yet, `left_out` the lost ones that are not waited for.
     """
 
     account: str
@@ -37,6 +40,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     plan: tuple[str, ...]
     addresses: dict[str, int]
     pools: dict[str, dict[str, int]]
+    cooling: tuple[str, ...]
     behind: tuple[str, ...]
     left_out: tuple[str, ...]
 
@@ -50,6 +54,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         yield f"addresses: {_listed(self.addresses)}"
         for pool, counts in self.pools.items():
             yield f"pool {pool}: {_listed(counts)}"
+        yield from self.cooling
         yield from self.behind
         if self.left_out:
             yield f"lost hosts, not waited for: {', '.join(self.left_out)}"
@@ -79,6 +84,7 @@ def _explained(ledger: Ledger, account: str, plan: PostedPlan | None) -> Explana
         named = ", ".join(declared[:NAMED_MAX]) + (", ..." if len(declared) > NAMED_MAX else "")
         raise Invalid("account", account, f"{len(declared)} accounts are declared: {named or 'none'}")
     audience = account_audience(ledger, account, lost_hosts=LostHosts.LEFT_OUT)
+    waits = cooling_waits(ledger, ControllerSettings(), now_ms=SystemClock().now_ms()).get(account)
     newest = max((entry.revision for entry in ledger.records(account).values()), default=0)
     return Explanation(
         account=account,
@@ -86,6 +92,7 @@ def _explained(ledger: Ledger, account: str, plan: PostedPlan | None) -> Explana
         plan=plan.lines if plan is not None else (),
         addresses={state.value: len(ledger.in_state(account, state)) for state in AddressState},
         pools={pool: ledger.counts(pool, account)._asdict() for pool in ledger.account(account).required.pools},
+        cooling=tuple(waits.lines()) if waits is not None else (),
         behind=tuple(str(wait) for wait in audience.behind(newest)),
         left_out=audience.left_out,
     )
