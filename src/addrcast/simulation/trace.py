@@ -47,9 +47,13 @@ class Trace:
     def __post_init__(self) -> None:
         if self.lead < 1:
             raise Invalid("lead", self.lead, "a decision covers at least one step")
+        if self.columns < 2 * self.lead + 1:
+            rule = f"a lead of {self.lead} steps needs at least {2 * self.lead + 1}: give a longer history"
+            raise Invalid("times of the trace", self.columns, rule)
         if not self.lead <= self.scored_from < self.columns - self.lead:
             rule = (
-                f"scoring starts at a column of {self.lead}..{self.columns - self.lead - 1}: give a longer history"
+                f"scoring starts at a column of {self.lead}..{self.columns - self.lead - 1}: "
+                "choose another share with --from, or give a longer history"
             )
             raise Invalid("first scored column", self.scored_from, rule)
 
