@@ -61,8 +61,11 @@ class AssignmentService:
 
     async def answer_all(self, requests: Iterable[Request]) -> list[Answer | AddrcastError]:
         """The answers to many requests, in their order; where one fails, its error stands there."""
+        calls: list[Coroutine[None, None, Answer]] = [
+            self.create(one) if isinstance(one, CreateRequest) else self.delete(one) for one in requests
+        ]
         answers: list[Answer | AddrcastError] = []
-        for answer in await asyncio.gather(*map(self._ask, requests), return_exceptions=True):
+        for answer in await asyncio.gather(*calls, return_exceptions=True):
             if isinstance(answer, BaseException) and not isinstance(answer, AddrcastError):
                 raise answer
             answers.append(answer)
@@ -87,20 +90,15 @@ class AssignmentService:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for future in self._open:
-            future.set_exception(Unavailable("this replica stops", retry_after_ms=0))
-        self._open.clear()
+        self._fail_all(Unavailable("this replica stops", retry_after_ms=0))
 
-    async def _ask(self, request: Request) -> Answer:
+    def _ask(self, request: Request) -> asyncio.Future[Answer]:
         check_request(request)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._open.add(future)
         self._assigner.submit(Pending(request, future))
         self._wake()
-        try:
-            return await future
-        finally:
-            self._open.discard(future)
+        return future
 
     def _wake(self) -> None:
         """Have the queue looked at once whatever is ready to run now has run, so that groups fill."""
@@ -192,6 +190,7 @@ class AssignmentService:
     def _give(self, replies: Iterable[Reply]) -> None:
         for reply in replies:
             future: asyncio.Future[Answer] = reply.pending.token
+            self._open.discard(future)
             if future.done():  # the caller has gone
                 continue
             if isinstance(reply.answer, AddrcastError):
@@ -208,6 +207,10 @@ class AssignmentService:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # anything but an expected failure is a bug: nobody may wait for an answer that cannot come
-            for future in self._open:
-                if not future.done():
-                    future.set_exception(error)
+            self._fail_all(error)
+
+    def _fail_all(self, error: BaseException) -> None:
+        for future in self._open:
+            if not future.done():
+                future.set_exception(error)
+        self._open.clear()

@@ -48,7 +48,7 @@ class LedgerView:
         self._store = store
         self._ledger: Ledger | None = None
         self._task: asyncio.Task[None] | None = None
-        self._moved = asyncio.Event()
+        self._moved: asyncio.Event | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -77,6 +77,8 @@ class LedgerView:
 
     async def changed(self) -> Ledger:
         """The ledger, once it has moved from where it stands now."""
+        if self._moved is None:
+            self._moved = asyncio.Event()
         moved = asyncio.ensure_future(self._moved.wait())
         tasks: list[asyncio.Future[Any]] = [moved] if self._task is None else [moved, self._task]
         try:
@@ -116,8 +118,9 @@ class LedgerView:
                 await asyncio.sleep(away.retry_after_ms / 1000)
 
     def _tell(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
+        if self._moved is not None:
+            self._moved.set()
+            self._moved = None
 
 
 def _moment(ledger: Ledger) -> tuple[int, int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import replace
 
 from addrcast.core.assignment.answer import Answer
@@ -34,8 +34,7 @@ LOOK_EVERY = 3
 RETRY_MS = 1_000
 
 
-@dataclass(eq=False, slots=True)
-class Pending:
+class Pending(msgspec.Struct, eq=False):
     """A request on its way; `token` is whatever its driver knows it by.
 
     `is_misled` asks for a look before the next attempt, after several were lost.
@@ -51,8 +50,7 @@ class Pending:
     lack: str = "no turn came"
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(msgspec.Struct, frozen=True):
     """One transaction of a group: the attempt of a request, or the taking back of an idle address for it."""
 
     pending: Pending
@@ -65,23 +63,21 @@ class Child:
         return [entry.key for entry, _ in self.draft.writes]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A request is done: its answer, or why there is none."""
 
     pending: Pending
     answer: Answer | AddrcastError
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(msgspec.Struct, frozen=True):
     """What the driver does next: commit the children as one group, give the replies, bring the view up to date for
     those that look.
     """
 
-    children: list[Child] = field(default_factory=list)
-    replies: list[Reply] = field(default_factory=list)
-    looking: list[Pending] = field(default_factory=list)
+    children: list[Child] = []
+    replies: list[Reply] = []
+    looking: list[Pending] = []
 
 
 class Assigner:
@@ -156,7 +152,8 @@ class Assigner:
 
     def settle(self, children: Sequence[Child], results: Sequence[Result]) -> list[Reply]:
         """Take in what became of a group; losers are refreshed from what beat them and asked for again."""
-        replies = []
+        replies: list[Reply] = []
+        has_failed = False
         for child, result in zip(children, results, strict=True):
             self._candidates.taken.difference_update(child.keys)
             if result.is_success:
@@ -166,10 +163,11 @@ class Assigner:
                 else:
                     replies.append(Reply(child.pending, _answer(child.attempt, result.revision)))
             else:
+                has_failed = True
                 keys = [entry.key for entry in child.draft.compares]
                 self._learn(dict(zip(keys, result.current, strict=True)), result.revision)
                 self._lost(child.pending, replies)
-        self._release_held(has_failed=not all(result.is_success for result in results))
+        self._release_held(has_failed=has_failed)
         return replies
 
     def unknown(self, children: Sequence[Child]) -> list[str]:

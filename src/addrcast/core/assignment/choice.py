@@ -11,6 +11,7 @@ from addrcast.core.assignment.candidates import READY, Candidates
 from addrcast.core.domain.address import parse_address, parse_prefix
 from addrcast.core.domain.errors import AddrcastError, Conflict, Invalid
 from addrcast.core.domain.keyspace import HOSTS, record_key
+from addrcast.core.domain.quick_enum import quick
 from addrcast.core.domain.record import AddressState, Entry, Outcome
 from addrcast.core.domain.transitions import FreeAddress
 from addrcast.core.domain.transitions_create import Claim, Move, Step, bind, dynamic, early_return, rebind, repeat
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from addrcast.core.domain.resource import Account, Pool
 
 
+@quick
 class LackOf(Enum):
     """What a create can lack."""
 
@@ -61,6 +63,8 @@ class Choice:
     Each is taken as soon as it is chosen, and all are given back where one cannot be had. With `is_scarce`,
     cooling addresses of the account come into play as well.
     """
+
+    __slots__ = ("_account", "_candidates", "_host", "_is_scarce", "_ledger", "claim", "host_id", "steps")
 
     def __init__(
         self, candidates: Candidates, claim: Claim, account: Account, host: Entry[Host], *, is_scarce: bool

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from addrcast.core.assignment.answer import Created, Placed, placed
 from addrcast.core.assignment.choice import Choice, Lack, LackOf, pools_of
@@ -67,8 +68,7 @@ def created(attempt: Attempt, revision: int) -> Created:
     return Created(request.account, request.instance, attempt.number, tuple(addresses), revision)
 
 
-@dataclass(frozen=True, slots=True)
-class _Creation:
+class _Creation(msgspec.Struct, frozen=True):
     """One create that may go ahead; `records` are those of the bound instance that it is a higher attempt of."""
 
     request: CreateRequest
@@ -92,10 +92,8 @@ class _Creation:
         ledger = candidates.ledger
         now_ms = self.situation.now_ms
         claim = Claim(request.account, request.instance, request.attempt, now_ms, request.request)
-        former = self.records or ledger.preserved(request.account, request.instance).values()
-        were_at = [record.required.host for record in former]
         lack: Lack | None = None
-        for host in hosts_for(candidates, request, self.account, were_at, is_scarce=is_scarce):
+        for host in hosts_for(candidates, request, self.account, self.records, is_scarce=is_scarce):
             choice = Choice(candidates, claim, self.account, ledger.host(host), is_scarce=is_scarce)
             if self.records:
                 lack = choice.repeat_all(self.records, self.instance.required.outcomes)

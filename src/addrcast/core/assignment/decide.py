@@ -8,6 +8,8 @@ from addrcast.core.assignment.deleting import decide_delete
 from addrcast.core.assignment.request import CreateRequest, Request
 from addrcast.core.domain.errors import AddrcastError
 
+_AT_ONCE = (Attempt, Held)
+
 
 def decide(request: Request, situation: Situation) -> Decision:
     """Attempt a transaction, answer, look again or wait.
@@ -25,4 +27,4 @@ def decide(request: Request, situation: Situation) -> Decision:
         if situation.has_looked:
             raise
         return Look()
-    return decision if situation.has_looked or isinstance(decision, Attempt | Held) else Look()
+    return decision if situation.has_looked or isinstance(decision, _AT_ONCE) else Look()

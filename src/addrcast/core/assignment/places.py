@@ -9,11 +9,12 @@ from addrcast.core.domain.errors import Invalid, Unavailable
 from addrcast.core.domain.record import AddressState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from addrcast.core.assignment.candidates import Candidates
     from addrcast.core.assignment.request import CreateRequest
     from addrcast.core.domain.ledger import Ledger
+    from addrcast.core.domain.record import Entry, Record
     from addrcast.core.domain.resource import Account
 
 HOST_RETRY_MS = 5_000
@@ -31,16 +32,28 @@ def check_host(ledger: Ledger, host: str) -> None:
 
 
 def hosts_for(
-    candidates: Candidates, request: CreateRequest, account: Account, were_at: Iterable[str], *, is_scarce: bool
-) -> Iterator[str]:
+    candidates: Candidates,
+    request: CreateRequest,
+    account: Account,
+    records: Sequence[Entry[Record]],
+    *,
+    is_scarce: bool,
+) -> Iterable[str]:
     """Hosts that are up: the asked one, else where the instance was, where the account has most held ready, where
     it prefers to be, the emptier of two drawn by the instance's name, and then all that have a free address.
+
+    `records` are those of the bound instance, none where it is not bound.
     """
     if request.host:
-        yield request.host
-        return
+        return (request.host,)
+    former = records or candidates.ledger.preserved(request.account, request.instance).values()
+    were_at = [record.required.host for record in former]
+    return _each_up(candidates, _in_order(candidates, request, account, were_at, is_scarce=is_scarce))
+
+
+def _each_up(candidates: Candidates, hosts: Iterable[str]) -> Iterator[str]:
     seen: set[str] = set()
-    for host in _in_order(candidates, request, account, were_at, is_scarce=is_scarce):
+    for host in hosts:
         if host not in seen and candidates.is_up(host):
             seen.add(host)
             yield host

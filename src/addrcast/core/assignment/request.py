@@ -69,5 +69,5 @@ def check_request(request: Request) -> None:
     named = [want.logical for want in request.wants if want.logical]
     for logical in named:
         parse_address(logical)
-    if len(set(named)) < len(named):
+    if named and len(set(named)) < len(named):
         raise Invalid("wants", named, "an address can be named only once")

@@ -42,7 +42,7 @@ class AgeQueue(Generic[T]):
         """Take in an entry, in place of an older one of the same key."""
         self._entries.pop(entry.key, None)
         self._entries[entry.key] = entry
-        age = _age(entry)
+        age = (entry.revision, entry.key)
         if age < self._newest:
             self._is_sorted = False
         else:

@@ -7,9 +7,12 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
+from addrcast.core.domain.quick_enum import quick
+
 SCHEMA_VERSION = 1
 
 
+@quick
 class AddressState(Enum):
     """The states of an address; an address without a record is free."""
 
@@ -19,6 +22,7 @@ class AddressState(Enum):
     COOLING = "cooling"
 
 
+@quick
 class HoldState(Enum):
     """The states of a physical address; without a key it is free."""
 
@@ -26,6 +30,7 @@ class HoldState(Enum):
     COOLING = "cooling"
 
 
+@quick
 class InstanceState(Enum):
     """What an instance's key says of it."""
 
@@ -33,6 +38,7 @@ class InstanceState(Enum):
     TOMBSTONE = "tombstone"
 
 
+@quick
 class Outcome(Enum):
     """How a create got an address; every one but `dynamic` was held ready for the account.
 
@@ -46,6 +52,7 @@ class Outcome(Enum):
     DYNAMIC = "dynamic"
 
 
+@quick
 class HostState(Enum):
     """How far a host is: `lost` is given up, `rejoining` is waited for again, `up` is that and serves."""
 
@@ -54,6 +61,7 @@ class HostState(Enum):
     REJOINING = "rejoining"
 
 
+@quick
 class EpochState(Enum):
     """Whether the store takes creates: closed after a restore, frozen while it is migrated."""
 

@@ -64,7 +64,8 @@ class StoreView:
         for event in change.events:
             self._decode(event.key, event.value, event.mod_revision, event.create_revision)
         self.revision = change.revision
-        self._removed = {key: at for key, at in self._removed.items() if at > change.revision}
+        if self._removed:
+            self._removed = {key: at for key, at in self._removed.items() if at > change.revision}
         while self._learnt and self._learnt[0][0] <= change.revision:
             self._learnt.popleft()
 
@@ -75,7 +76,7 @@ class StoreView:
         """
         for entry in entries:
             at = revision if entry.value is None else entry.revision
-            if at <= max(self.revision, self._known(entry.key)):
+            if at <= self.revision or at <= self._known(entry.key):
                 continue
             self._learnt.append((at, self._get(entry.key), entry))
             self._put(entry.key, entry if entry.value is not None else None)
