@@ -62,6 +62,7 @@ class GroupWriter:
         self._gathered: list[Work] = []
         self._handed: SimpleQueue[list[Work] | None] = SimpleQueue()
         self._answered: list[tuple[list[Work], list[Any]]] = []
+        self._is_bell_due = False
         self._sweep_count = 0
         self._thread = threading.Thread(target=self._run, name=f"lmdb-writer {env.directory}", daemon=True)
         self._thread.start()
@@ -120,6 +121,9 @@ class GroupWriter:
         for group, answers in self._answered:
             self._loop.call_soon_threadsafe(_deliver, group, answers)
         self._answered.clear()
+        if self._is_bell_due:  # after the answers: whoever wrote knows it before the watch says so
+            self._is_bell_due = False
+            self._on_commit()
 
     def _carry_out(self, acts: list[Callable[[Writing], Any]]) -> list[Any]:
         """The answers, or what is to be raised instead of each."""
@@ -152,7 +156,7 @@ class GroupWriter:
             if not is_committing:
                 raise
             return [OutcomeUnknown(f"LMDB: {error}", retry_after_ms=_RETRY_MS) for _ in acts]
-        self._on_commit()
+        self._is_bell_due = True
         return answers
 
     def _sweep(self) -> None:
