@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from addrcast.core.domain.resource import Pool
 
 
-class Draft(msgspec.Struct, frozen=True):
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """A transaction before its values are encoded.
 
     `compares` are the entries that must stand as they were read. `writes` pair the entry that was read with the
@@ -74,7 +74,7 @@ class Draft(msgspec.Struct, frozen=True):
         ]
 
 
-class FreeAddress(msgspec.Struct, frozen=True):
+class FreeAddress(msgspec.Struct, frozen=True, gc=False):
     """A free pair as it was read: no record, no hold, and for a pool that accounts share no owner either."""
 
     record: Entry[Record]

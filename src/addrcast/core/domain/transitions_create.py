@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Claim(msgspec.Struct, frozen=True):
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """Who takes an address: an instance of an account, in one of its attempts, by a request, at a time."""
 
     account: str
@@ -37,7 +37,7 @@ class Claim(msgspec.Struct, frozen=True):
     request: str = ""
 
 
-class Move(msgspec.Struct, frozen=True):
+class Move(msgspec.Struct, frozen=True, gc=False):
     """Where a record moves, as read: the physical address it leaves, the free one it takes, and that one's host."""
 
     old: Entry[PhysicalHold]
@@ -45,7 +45,7 @@ class Move(msgspec.Struct, frozen=True):
     host: Entry[Host]
 
 
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """One address's share of a create: what it compares and writes, and the outcome it brings."""
 
     logical: str
