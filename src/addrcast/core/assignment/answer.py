@@ -14,7 +14,7 @@ CAUSES = {
 }
 
 
-class Placed(msgspec.Struct, frozen=True):
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """One address of an instance; hosts need what stands at `placed_revision` to deliver to it."""
 
     logical: str
@@ -29,7 +29,7 @@ class Placed(msgspec.Struct, frozen=True):
         return CAUSES[self.outcome]
 
 
-class Created(msgspec.Struct, frozen=True):
+class Created(msgspec.Struct, frozen=True, gc=False):
     """The addresses of an instance, bound at `revision`; `is_repeat` where they were bound before this request."""
 
     account: str
@@ -40,7 +40,7 @@ class Created(msgspec.Struct, frozen=True):
     is_repeat: bool = False
 
 
-class Deleted(msgspec.Struct, frozen=True):
+class Deleted(msgspec.Struct, frozen=True, gc=False):
     """An instance is gone, as of `revision`; `is_change` tells whether this request released anything."""
 
     account: str

@@ -31,65 +31,54 @@ class Candidates:
 
     `taken` are the keys that attempts in flight write. Candidates are drawn in batches, since with hundreds of
     creates in flight each would otherwise pass over all that the others have taken; what is drawn is checked again
-    before it is offered. `offset` is where this replica begins to look for free addresses, so that replicas on one
+    before it is offered. `ledger` is the view that is drawn from; its owner puts another one in its place after a
+    new snapshot. `offset` is where this replica begins to look for free addresses, so that replicas on one
     store do not race for the same ones.
     """
 
     def __init__(self, ledger: Ledger, *, offset: int = 0) -> None:
         self.taken: set[str] = set()
+        self.ledger = ledger
         self._offset = offset
-        self._ledger = ledger
-        self._declared_version = ledger.declared_version
+        self._declared = ledger, ledger.declared_version
         self._records: dict[_Place, deque[Entry[Record]]] = {}
         self._free: dict[tuple[str, str], Iterator[str]] = {}
         self._up: tuple[str, ...] | None = None
         self._ranks: dict[str, int] = {}
 
-    @property
-    def ledger(self) -> Ledger:
-        """The view that is drawn from; another one takes its place after a new snapshot."""
-        return self._ledger
-
-    @ledger.setter
-    def ledger(self, ledger: Ledger) -> None:
-        if ledger is not self._ledger:
-            self._ledger = ledger
-            self._records.clear()
-            self._declared_version = -1
-
     def record(
         self, account: str, state: AddressState, host: str | None, pools: tuple[str, ...]
     ) -> Entry[Record] | None:
         """A record of the account in a state, on a host or on any, in one of some pools; another one each time."""
+        self._check_declared()
         place = (account, state, host, pools)
         stock = self._records.get(place)
         while stock:
             entry = stock.popleft()
-            if self.is_open(account, entry, pools):
+            if entry.key not in self.taken and self.ledger.stands(entry):
                 return entry
-        queue = self._ledger.in_state(account, state, host=host)
-        if not queue:
+        queue = self.ledger.in_state(account, state, host=host)
+        found = (entry for entry in queue if self.is_open(account, entry, pools))
+        stock = deque(islice(found, _DRAW))
+        if not stock:
             self._records.pop(place, None)
             return None
-        found = (entry for entry in queue if self.is_open(account, entry, pools))
-        stock = self._records[place] = deque(islice(found, _DRAW))
-        return stock.popleft() if stock else None
+        self._records[place] = stock
+        return stock.popleft()
 
     def is_open(self, account: str, entry: Entry[Record], pools: Iterable[str]) -> bool:
-        """Whether a record stands as it was drawn, is not taken, and lies where new use is allowed."""
+        """Whether a record is not taken and lies where new use is allowed."""
         record = entry.required
         if entry.key in self.taken or record.pool not in pools:
             return False
-        if not self._ledger.stands(entry):
-            return False
-        pool = self._ledger.pools().get(record.pool)
+        pool = self.ledger.pools().get(record.pool)
         if pool is not None and not pool.required.draining:
             return True
         return not self.is_draining(record.pool, entry.key[len(record_key(account, "")) :])
 
     def is_draining(self, pool: str, logical: str) -> bool:
         """Whether an address lies in a prefix of its pool that gets no new use, or its pool is gone."""
-        value = self._ledger.pool(pool).value
+        value = self.ledger.pool(pool).value
         if value is None:
             return True
         address = parse_address(logical)
@@ -97,7 +86,7 @@ class Candidates:
 
     def logical(self, account: str, pool: str, prefer: tuple[Prefix, ...]) -> str | None:
         """A free logical address of a pool that is declared; another one each time, until none is left."""
-        if pool not in self._ledger.pools():
+        if pool not in self.ledger.pools():
             return None
         return self._next((account, pool), lambda: self._logicals(account, pool, prefer))
 
@@ -109,12 +98,12 @@ class Candidates:
         """The hosts that get new use, in ascending order."""
         self._check_declared()
         if self._up is None:
-            self._up = tuple(sorted(host for host in self._ledger.hosts() if self.is_up(host)))
+            self._up = tuple(sorted(host for host in self.ledger.hosts() if self.is_up(host)))
         return self._up
 
     def is_up(self, host: str) -> bool:
         """Whether a host gets new use."""
-        entry = self._ledger.hosts().get(host)
+        entry = self.ledger.hosts().get(host)
         return entry is not None and entry.required.takes_use
 
     def rank(self, account: str) -> int:
@@ -123,7 +112,7 @@ class Candidates:
         rank = self._ranks.get(account)
         if rank is None:
             try:
-                rank = self._ledger.tier_of(account).rank
+                rank = self.ledger.tier_of(account).rank
             except Invalid:
                 rank = _RANK_LAST
             self._ranks[account] = rank
@@ -142,18 +131,20 @@ class Candidates:
         return found
 
     def _check_declared(self) -> None:
-        if self._declared_version != self._ledger.declared_version:
-            self._declared_version = self._ledger.declared_version
+        ledger, version = self._declared
+        if ledger is not self.ledger or version != ledger.declared_version:
+            self._declared = self.ledger, self.ledger.declared_version
+            self._records.clear()
             self._free.clear()
             self._up = None
             self._ranks.clear()
 
     def _logicals(self, account: str, pool: str, prefer: tuple[Prefix, ...]) -> Iterator[str]:
-        for logical in self._ledger.free_logicals(account, pool, prefer=prefer, offset=self._offset):
+        for logical in self.ledger.free_logicals(account, pool, prefer=prefer, offset=self._offset):
             if record_key(account, logical) not in self.taken and pool_address_key(pool, logical) not in self.taken:
                 yield logical
 
     def _physicals(self, host: str) -> Iterator[str]:
-        for physical in self._ledger.free_physicals(host, offset=self._offset):
+        for physical in self.ledger.free_physicals(host, offset=self._offset):
             if physical_key(physical) not in self.taken:
                 yield physical

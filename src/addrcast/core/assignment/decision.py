@@ -18,7 +18,7 @@ from addrcast.core.domain.transitions_create import Step
 CLOSED_RETRY_MS = 1_000
 
 
-class Situation(msgspec.Struct, frozen=True):
+class Situation(msgspec.Struct, frozen=True, gc=False):
     """What a decision looks at.
 
     `has_looked` tells that the ledger was brought up to the store after the request arrived. `mine` and `others`
@@ -32,7 +32,7 @@ class Situation(msgspec.Struct, frozen=True):
     others: Collection[str] = ()
 
 
-class Attempt(msgspec.Struct, frozen=True):
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """A transaction that carries a request out if its compares hold; its keys are taken until it is settled.
 
     `number` is the attempt of the instance that it leaves behind, `addresses` what a delete releases.

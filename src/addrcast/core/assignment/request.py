@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 WANTS_MAX = 16
 
 
-class Want(msgspec.Struct, frozen=True):
+class Want(msgspec.Struct, frozen=True, gc=False):
     """One address of an instance: of any pool of the account, of one family, of one pool, or one by name."""
 
     family: Family | None = None
@@ -24,7 +24,7 @@ class Want(msgspec.Struct, frozen=True):
     logical: str = ""
 
 
-class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
+class CreateRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Addresses for an instance, all on one host: the asked one, or any where `host` is empty.
 
     One and the same instance and attempt gets one and the same answer, however often it is asked for; `attempt`
@@ -41,7 +41,7 @@ class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
     request: str = ""
 
 
-class DeleteRequest(msgspec.Struct, frozen=True, kw_only=True):
+class DeleteRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An instance is gone; `attempt` None means whichever is bound."""
 
     account: str

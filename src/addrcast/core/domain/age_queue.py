@@ -48,9 +48,10 @@ class AgeQueue(Generic[T]):
         else:
             self._newest = age
 
-    def remove(self, key: str) -> None:
-        """Drop the entry of `key`, which must be here."""
+    def remove(self, key: str) -> bool:
+        """Drop the entry of `key`, which must be here; whether others are left."""
         del self._entries[key]
+        return bool(self._entries)
 
 
 def _age(entry: Entry[T]) -> tuple[int, str]:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_DECLARED = frozenset({keyspace.ACCOUNTS, keyspace.HOSTS, keyspace.POOLS, keyspace.TIERS})
-
 COUNTED = (AddressState.BOUND, AddressState.RESERVED, AddressState.PRESERVED)
 
 
@@ -44,8 +42,6 @@ class Ledger(StoreView):
 
     def __init__(self) -> None:
         super().__init__()
-        # counts changes of what is declared: after one, iterators of free addresses are void
-        self.declared_version = 0
         self._records = RecordIndex()
         self._logical = LogicalRanges(self._records)
         self._physical = PhysicalRanges()
@@ -64,8 +60,6 @@ class Ledger(StoreView):
         }
 
     def _index(self, kind: str, rest: str, before: Entry[Any] | None, after: Entry[Any] | None) -> None:
-        if kind in _DECLARED:
-            self.declared_version += 1
         index = self._indexes.get(kind)
         if index is not None:
             index(rest, before, after)
@@ -73,7 +67,8 @@ class Ledger(StoreView):
     def _index_record(self, rest: str, before: Entry[Record] | None, after: Entry[Record] | None) -> None:
         account, _, logical = rest.partition(".")
         self._records.update(account, logical, after)
-        self._logical.set_record(account, logical, _value(before), _value(after))
+        left = before.value if before is not None else None
+        self._logical.set_record(account, logical, left, after.value if after is not None else None)
 
     def _index_physical(
         self, rest: str, before: Entry[PhysicalHold] | None, after: Entry[PhysicalHold] | None

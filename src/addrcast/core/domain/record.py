@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import partial
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
@@ -74,7 +75,9 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_
     """What every value in the store bears: `v`, the version of its schema (1 to the newest known here)."""
 
     # a factory, since a plain default would be left out of the written value
-    v: Annotated[int, msgspec.Meta(ge=1, le=SCHEMA_VERSION)] = msgspec.field(default_factory=lambda: SCHEMA_VERSION)
+    v: Annotated[int, msgspec.Meta(ge=1, le=SCHEMA_VERSION)] = msgspec.field(
+        default_factory=partial(int, SCHEMA_VERSION)
+    )
 
 
 class Record(Value, frozen=True, kw_only=True, omit_defaults=True):

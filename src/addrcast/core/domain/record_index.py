@@ -43,9 +43,7 @@ class AccountRecords:
         entry = self.by_logical.pop(logical)
         record = entry.required
         for place in ((record.state, None), (record.state, record.host)):
-            queue = self.by_place[place]
-            queue.remove(entry.key)
-            if not queue:
+            if not self.by_place[place].remove(entry.key):
                 del self.by_place[place]
         if record.state is AddressState.PRESERVED:
             former = self.preserved[record.instance]

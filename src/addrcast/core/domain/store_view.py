@@ -43,6 +43,8 @@ class StoreView:
 
     def __init__(self) -> None:
         self.revision = 0
+        # counts changes of what is declared: after one, iterators of free addresses are void
+        self.declared_version = 0
         self._entries: dict[str, Entry[Any]] = {}
         self._removed: dict[str, int] = {}  # keys whose removal was seen ahead of the watch
         self._learnt: deque[tuple[int, Entry[Any], Entry[Any]]] = deque()  # ahead of the watch: when, before, after
@@ -75,13 +77,15 @@ class StoreView:
         An absent entry was absent then. `revision` of the view stays; what is not newer is left out.
         """
         for entry in entries:
+            key = entry.key
             at = revision if entry.value is None else entry.revision
-            if at <= self.revision or at <= self._known(entry.key):
+            before = self._entries.get(key)
+            if at <= self.revision or at <= (self._removed.get(key, 0) if before is None else before.revision):
                 continue
-            self._learnt.append((at, self._get(entry.key), entry))
-            self._put(entry.key, entry if entry.value is not None else None)
+            self._learnt.append((at, Entry(key) if before is None else before, entry))
+            self._put(key, entry if entry.value is not None else None)
             if entry.value is None:
-                self._removed[entry.key] = at
+                self._removed[key] = at
 
     def ahead(self) -> Iterator[Entry[Any]]:
         """What was learnt ahead of the watch, and what it took the place of.
@@ -124,6 +128,7 @@ class StoreView:
         word, dot, rest = key.partition(".")
         kind = word + dot
         if kind in self._listed:
+            self.declared_version += 1
             if after is not None:
                 self._listed[kind][rest] = after
             else:
