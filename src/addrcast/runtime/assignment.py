@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from addrcast.ports.store import Store
     from addrcast.runtime.view import LedgerView
 
-GROUPS_MAX = 4
+GROUPS_MAX = 8  # of 512 callers one half is decided on and answered while the other half is made durable
 RETRY_MS = 1_000
 
 
