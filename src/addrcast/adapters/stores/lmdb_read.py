@@ -62,9 +62,9 @@ def read_changes(
     passed = after_revision
     for revision, writes in _logged(txn, tables, after_revision=after_revision, limit=limit):
         passed = revision
-        events = tuple(event_of(key, row, revision) for key, row, _ in writes if key.startswith(prefixes))
+        events = [event_of(key, row, revision) for key, row, _ in writes if key.startswith(prefixes)]
         if events:
-            changes.append(Change(revision, events))
+            changes.append(Change(revision, tuple(events)))
     return changes, passed, newest
 
 
