@@ -149,6 +149,7 @@ async def test_closing_the_store_is_noticed_as_a_lost_term(opened: Opened, kind:
     async with asyncio.timeout(30), leadership(opened.store, "controller", candidate="a", ttl_ms=300) as term:
         await opened.store.close()
         await term.lost()
+        assert term.is_lost
 
 
 class LossyStore(MemoryStore):

@@ -9,10 +9,6 @@ from urllib.parse import quote, unquote
 
 from addrcast.core.domain.errors import Invalid
 
-AccountId = NewType("AccountId", str)
-HostId = NewType("HostId", str)
-PoolId = NewType("PoolId", str)
-TierId = NewType("TierId", str)
 InstanceId = NewType("InstanceId", str)
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")

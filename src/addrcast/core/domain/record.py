@@ -74,7 +74,8 @@ class EpochState(Enum):
 class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """What every value in the store bears: `v`, the version of its schema (1 to the newest known here)."""
 
-    # a factory, since a plain default would be left out of the written value
+    # a factory, since a plain default would be left out of the written value; one without a Python call in it,
+    # since every value that is made comes by here
     v: Annotated[int, msgspec.Meta(ge=1, le=SCHEMA_VERSION)] = msgspec.field(
         default_factory=partial(int, SCHEMA_VERSION)
     )
