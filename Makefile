@@ -1,11 +1,15 @@
 # make demo   see it work on real traces        make test   everything CI runs
 # make check  types, style, layers              make bench  figures into out/bench.json
-.PHONY: setup demo test check bench pins clean
+.PHONY: setup servers demo test check bench pins clean
 BIN := .venv/bin
 PYTEST_ARGS ?=
 
 setup:
 	@tools/setup.sh
+
+# etcd and Consul for tests and figures, in .servers
+servers:
+	@tools/servers.sh
 
 demo: setup
 	@$(BIN)/addrcast demo
@@ -16,19 +20,19 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-test: check
+test: check servers
 	$(BIN)/coverage erase
 	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --include='src/addrcast/core/*' --fail-under=100
 	$(BIN)/coverage report --skip-covered --format=total
 
-bench: setup
+bench: setup servers
 	$(BIN)/python -m benchmarks
 
 # Needs uv (any recent version); the files bear hashes and name no index.
 pins:
-	@for extra in server arima prophet dask demo dev; do \
+	@for extra in server etcd consul arima prophet dask demo dev; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --extra $$extra pyproject.toml -o requirements/$$extra.txt; done
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
