@@ -37,11 +37,12 @@ STORE_DIRECTORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S10
 
 
 class Twins(RuleBasedStateMachine):
-    """Leases are drawn blindly: both stores number them from 1, and both refuse those that are over."""
+    """Leases are drawn blindly, by when they were granted: both stores refuse those that are over or never were."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = HandClock()
+        self.leases: list[int] = []
         self.model = ModelStore()
         self.directory = tempfile.TemporaryDirectory(dir=STORE_DIRECTORY)
         self.runner = asyncio.Runner()
@@ -67,8 +68,17 @@ class Twins(RuleBasedStateMachine):
         for _ in range(count):
             compared = data.draw(st.lists(KEYS, max_size=2))
             compares = tuple(Compare(key, data.draw(self.near_revision(key))) for key in compared)
-            transactions.append(Transaction(compares, tuple(data.draw(WRITES))))
+            writes = [self.under_granted(write) for write in data.draw(WRITES)]
+            transactions.append(Transaction(compares, tuple(writes)))
         self.both(lambda: self.model.commit(transactions), self.store.commit(transactions))
+
+    def lease(self, number: int) -> int:
+        return self.leases[number - 1] if number <= len(self.leases) else number
+
+    def under_granted(self, write: Put | Delete) -> Put | Delete:
+        if isinstance(write, Delete) or write.lease == 0:
+            return write
+        return Put(write.key, write.value, self.lease(write.lease))
 
     def near_revision(self, key: str) -> st.SearchStrategy[int]:
         page = self.model.read([key])
@@ -113,14 +123,21 @@ class Twins(RuleBasedStateMachine):
 
     @rule(ttl_ms=st.integers(0, 3))
     def grant(self, ttl_ms: int) -> None:
-        self.both(lambda: self.model.grant(ttl_ms=ttl_ms, now_ms=self.clock.ms), self.store.grant(ttl_ms=ttl_ms))
+        granted = outcome(lambda: self.run(self.store.grant(ttl_ms=ttl_ms)))
+        # the store has ended what is due, and draws a number by which the model is to know the lease, too
+        self.model.expire(now_ms=self.clock.ms)
+        lease = granted if isinstance(granted, int) else 0
+        assert outcome(lambda: self.model.grant(ttl_ms=ttl_ms, now_ms=self.clock.ms, lease=lease)) == granted
+        self.leases += [lease] if lease else []
 
-    @rule(lease=LEASES)
-    def keep_alive(self, lease: int) -> None:
+    @rule(number=LEASES)
+    def keep_alive(self, number: int) -> None:
+        lease = self.lease(number)
         self.both(lambda: self.model.keep_alive(lease, now_ms=self.clock.ms), self.store.keep_alive(lease))
 
-    @rule(lease=LEASES)
-    def revoke(self, lease: int) -> None:
+    @rule(number=LEASES)
+    def revoke(self, number: int) -> None:
+        lease = self.lease(number)
         self.both(lambda: self.model.revoke(lease), self.store.revoke(lease))
 
     @rule(by_ms=st.integers(1, 3))

@@ -200,3 +200,12 @@ async def test_without_inotify_a_watch_polls(tmp_path: Path, monkeypatch: pytest
         await asyncio.sleep(0.02)
         await put(store, "a")
         assert len(await watch) == 1
+
+
+async def test_a_store_that_went_back_to_a_copy_gives_no_lease_twice(tmp_path: Path) -> None:
+    leases = []
+    for name in ("before", "after"):
+        store = await LmdbStore.open(tmp_path / name)
+        leases += [await store.grant(ttl_ms=60_000) for _ in range(5)]
+        await store.close()
+    assert len(set(leases)) == 10

@@ -103,13 +103,14 @@ class ModelStore:
         del self._log[: revision - self.compacted]
         self.compacted = revision
 
-    def grant(self, *, ttl_ms: int, now_ms: int) -> int:
-        """A lease that is over at `now_ms + ttl_ms` unless it is kept alive."""
+    def grant(self, *, ttl_ms: int, now_ms: int, lease: int = 0) -> int:
+        """A lease that is over at `now_ms + ttl_ms` unless it is kept alive; `lease` numbers it, 0 is the next."""
         if ttl_ms <= 0:
             raise Invalid("ttl_ms", ttl_ms, "a lease lasts at least 1 ms")
         self._lease_count += 1
-        self._leases[self._lease_count] = _Lease(ttl_ms, now_ms + ttl_ms)
-        return self._lease_count
+        number = lease or self._lease_count
+        self._leases[number] = _Lease(ttl_ms, now_ms + ttl_ms)
+        return number
 
     def keep_alive(self, lease: int, *, now_ms: int) -> None:
         """Begin a lease's time anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import randbits
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,16 @@ class LeaseTable:
     def __init__(self, txn: lmdb.Transaction[bytes], tables: Tables) -> None:
         self._txn = txn
         self._tables = tables
+
+    def fresh(self) -> int:
+        """The number of a lease to come, unlike that of any other store.
+
+        Counted, a store that went back to a copy would give numbers anew that earlier processes still keep alive.
+        """
+        while True:
+            lease = randbits(63)
+            if lease and self._txn.get(REVISION.pack(lease), db=self._tables.leases) is None:
+                return lease
 
     def begin(self, lease: int, *, ttl_ms: int, now_ms: int) -> None:
         """Enter a lease, or set its deadline anew."""

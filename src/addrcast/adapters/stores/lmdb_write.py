@@ -69,9 +69,10 @@ class Writing:
 
     def grant(self, ttl_ms: int) -> int:
         """See Store.grant."""
-        self._last_lease += 1
-        self._leases.begin(self._last_lease, ttl_ms=ttl_ms, now_ms=self._now_ms)
-        return self._last_lease
+        lease = self._leases.fresh()
+        self._leases.begin(lease, ttl_ms=ttl_ms, now_ms=self._now_ms)
+        self._has_other_change = True
+        return lease
 
     def keep_alive(self, lease: int) -> None:
         """See Store.keep_alive."""
