@@ -24,7 +24,7 @@ PLANS = "plan."
 BATCH = 256
 
 
-class PostedPlan(Value, frozen=True, kw_only=True):
+class PostedPlan(Value, frozen=True, kw_only=True, tag=1):
     """What the last plan said of one account; `lines` explain every number."""
 
     made_ms: int

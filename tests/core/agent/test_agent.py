@@ -46,7 +46,7 @@ from addrcast.core.domain.transitions_host import host_lost
 from addrcast.simulation.cluster import ModelCluster
 from addrcast.simulation.hosts import ModelHost
 
-NEWER = encode(StoreEpoch(epoch=1)).replace(b'"v":1', b'"v":99')
+NEWER = encode(StoreEpoch(epoch=1)).replace(b'"v":2', b'"v":99')
 
 
 class OneHost:
@@ -407,7 +407,7 @@ def test_an_epoch_of_a_newer_version_ends_the_agent_and_leaves_the_table() -> No
 
 def test_opening_the_store_is_no_new_epoch() -> None:
     world = OneHost()
-    world.cluster.put(EPOCH, StoreEpoch(epoch=1, state=EpochState.FROZEN))
+    world.cluster.put(EPOCH, StoreEpoch(epoch=1, state=EpochState.CLOSED))
     world.cluster.create("a", "i1", "h1")
     world.pass_ms(500)
     assert world.cluster.ledger().host("h1").required.incarnation == 1

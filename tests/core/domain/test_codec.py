@@ -10,24 +10,24 @@ from addrcast.core.domain.record import AddressState, Entry, Host, HostState, Re
 from addrcast.core.domain.transaction import KeyValue
 
 RECORD = Record(state=AddressState.RESERVED, physical="100.64.0.1", host="h1", pool="vpc", since_ms=5)
-RECORD_TEXT = b'{"v":1,"state":"reserved","physical":"100.64.0.1","host":"h1","pool":"vpc","since_ms":5}'
+RECORD_TEXT = b'{"v":2,"state":"reserved","physical":"100.64.0.1","host":"h1","pool":"vpc","since_ms":5}'
 
 
 def test_a_value_is_json_with_its_version_and_without_defaults() -> None:
     assert encode(RECORD) == RECORD_TEXT
     assert decode("network_address.a.10.0.0.1", RECORD_TEXT) == RECORD
-    assert encode(Subscription()) == b'{"v":1,"is_idle":false,"is_leaving":false}'
+    assert encode(Subscription()) == b'{"v":2,"is_idle":false,"is_leaving":false}'
 
 
-def test_a_value_without_a_version_is_of_the_first_one() -> None:
+def test_a_value_without_a_version_is_of_the_newest_one() -> None:
     assert decode("host.h1", b'{"state":"up","incarnation":3,"blocks":[]}') == Host(
         state=HostState.UP, incarnation=3, blocks=()
     )
 
 
-@pytest.mark.parametrize("fault", [b'{"v":2,"anything":"new"}', b'{"v":99}'])
+@pytest.mark.parametrize("fault", [b'{"v":3,"anything":"new"}', b'{"v":99}'])
 def test_a_value_of_a_newer_version_is_refused_with_the_way_out(fault: bytes) -> None:
-    with pytest.raises(Invalid, match="newer than 1, the newest known here; upgrade this process"):
+    with pytest.raises(Invalid, match="newer than 2, the newest known here; upgrade this process"):
         decode("host.h1", fault)
 
 
@@ -35,7 +35,12 @@ def test_a_value_of_a_newer_version_is_refused_with_the_way_out(fault: bytes) ->
     ("fault", "rule"),
     [
         (b"not json", "malformed"),
-        (b'{"v":0}', ">= 1"),
+        (b'{"v":0}', "Invalid value 0"),
+        (b'{"v":true}', "Expected"),
+        (b"[]", "Expected"),
+        (b'{"v":1,"state":"up"}', "incarnation"),
+        (b'{ "v": 1, "state": "up" }', "incarnation"),
+        (b'{"v":2,"state":"up"}', "incarnation"),
         (b'{"state":"gone","incarnation":1,"blocks":[]}', "gone"),
         (b'{"state":"up","incarnation":1,"blocks":[],"extra":1}', "extra"),
         (b'{"state":"up"}', "incarnation"),

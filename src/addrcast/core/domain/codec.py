@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from addrcast.core.domain.errors import Invalid
-from addrcast.core.domain.keyspace import VALUE_TYPES, parts_of
-from addrcast.core.domain.record import SCHEMA_VERSION, Entry, Value
+from addrcast.core.domain.first_schema import FIRST_FIELDS, PASSED_OVER
+from addrcast.core.domain.keyspace import EPOCH, TWO_PART, VALUE_TYPES, parts_of
+from addrcast.core.domain.record import SCHEMA_OLDEST, SCHEMA_VERSION, Entry, StoreEpoch, Value
 
 if TYPE_CHECKING:
     from addrcast.core.domain.transaction import KeyValue
@@ -17,30 +18,47 @@ V = TypeVar("V", bound=Value)
 
 _ENCODER = msgspec.json.Encoder()
 _DECODERS = {kind: msgspec.json.Decoder(of) for kind, of in VALUE_TYPES.items()}
+RULE_OF_UPGRADE = (
+    "this store is written in version 1 of the schema, which has no word for it; run `addrcast upgrade`"
+)
+_TREE = msgspec.json.Decoder(dict[str, Any])
+_FIRST = b'{"v":1,'
+_NEWEST = b'{"v":%d,' % SCHEMA_VERSION
 
 
-class _Version(msgspec.Struct):
-    v: int = SCHEMA_VERSION
+def encode(value: Value, version: int = SCHEMA_VERSION) -> bytes:
+    """Write a value for the store, in a version of the schema.
 
-
-_VERSION = msgspec.json.Decoder(_Version)
-
-
-def encode(value: Value) -> bytes:
-    """Write a value for the store."""
-    return _ENCODER.encode(value)
+    Raises: Invalid where it says something that this version has no word for.
+    """
+    data = _ENCODER.encode(value)
+    if version == SCHEMA_VERSION or isinstance(value, StoreEpoch):
+        return data
+    if type(value).__name__ not in FIRST_FIELDS:
+        return _unknown_to_first(value, data)
+    if type(value) in _ADDED:
+        return _without_added(value)
+    return _FIRST + data[len(_NEWEST) :]
 
 
 def decode(key: str, data: bytes) -> Value:
-    """Read the value of `key`; Invalid where it is broken, or written by a newer version than this."""
-    kind = parts_of(key).kind
+    """Read the value of `key`; Invalid where it is broken, or written by a newer version than this.
+
+    One of an older version is converted: what it had no word for stands at its default.
+    """
+    kind_end = key.find(".") + 1
+    kind = key[:kind_end] or key
     decoder = _DECODERS.get(kind)
     if decoder is None:
         raise Invalid("key", key, f"one of {', '.join(sorted(_DECODERS))} is expected")
+    if kind in TWO_PART and not kind_end < key.find(".", kind_end) < len(key) - 1:
+        parts_of(key)  # says what is wrong
     try:
+        if data.startswith(_FIRST) and key != EPOCH:
+            return decoder.decode(_NEWEST + data[len(_FIRST) :])
         return decoder.decode(data)
     except msgspec.MsgspecError as error:
-        raise Invalid(key, data[:80], _fault(data, error)) from None
+        return _decode_odd(key, data, error)
 
 
 def entry_of(kind: type[V], key: str, item: KeyValue | None) -> Entry[V]:
@@ -53,13 +71,47 @@ def entry_of(kind: type[V], key: str, item: KeyValue | None) -> Entry[V]:
     return Entry(key, value, item.mod_revision, item.create_revision)
 
 
-def _fault(data: bytes, error: msgspec.MsgspecError) -> str:
+def _added(kind: type[Value]) -> dict[str, object]:
+    known = FIRST_FIELDS.get(kind.__name__)
+    if known is None:
+        return {}
+    return {field.name: field.default for field in msgspec.structs.fields(kind) if field.name not in known}
+
+
+_ADDED = {kind: added for kind in VALUE_TYPES.values() if (added := _added(kind))}
+
+
+def _unknown_to_first(value: Value, data: bytes) -> bytes:
+    kind = type(value).__name__
+    if kind not in PASSED_OVER:
+        raise Invalid(kind, value, RULE_OF_UPGRADE)
+    return data
+
+
+def _without_added(value: Value) -> bytes:
+    added = _ADDED[type(value)]
+    said = [name for name, default in added.items() if getattr(value, name) != default]
+    if said:
+        raise Invalid(said[0], getattr(value, said[0]), RULE_OF_UPGRADE)
+    tree = msgspec.to_builtins(value)
+    return _ENCODER.encode({name: 1 if name == "v" else part for name, part in tree.items() if name not in added})
+
+
+def _decode_odd(key: str, data: bytes, error: msgspec.MsgspecError) -> Value:
+    """A value that is broken, of another version, or that nobody but an operator writes so. Raises Invalid."""
     try:
-        written = _VERSION.decode(data).v
+        tree = _TREE.decode(data)
     except msgspec.MsgspecError:
-        return str(error)
-    if written > SCHEMA_VERSION:
-        return (
-            f"schema version {written} is newer than {SCHEMA_VERSION}, the newest known here; upgrade this process"
+        raise Invalid(key, data[:80], str(error)) from None
+    version = tree.get("v")
+    if type(version) is int and version > SCHEMA_VERSION:
+        rule = (
+            f"schema version {version} is newer than {SCHEMA_VERSION}, the newest known here; upgrade this process"
         )
-    return str(error)
+        raise Invalid(key, data[:80], rule)
+    if type(version) is not int or not SCHEMA_OLDEST <= version < SCHEMA_VERSION:
+        raise Invalid(key, data[:80], str(error))
+    try:
+        return msgspec.convert({**tree, "v": SCHEMA_VERSION}, VALUE_TYPES[parts_of(key).kind])
+    except msgspec.MsgspecError as fault:
+        raise Invalid(key, data[:80], str(fault)) from None

@@ -114,14 +114,14 @@ class KeyParts(NamedTuple):
     second: str
 
 
-_TWO_PART = frozenset({RECORDS, INSTANCES, POOL_ADDRESSES, SUBSCRIPTIONS, ACKNOWLEDGEMENTS})
+TWO_PART = frozenset({RECORDS, INSTANCES, POOL_ADDRESSES, SUBSCRIPTIONS, ACKNOWLEDGEMENTS})
 
 
 def parts_of(key: str) -> KeyParts:
     """Take a key apart; the last part may hold dots itself (IPv4, instances). Raises Invalid."""
     word, dot, rest = key.partition(".")
     kind = word + dot
-    if kind in _TWO_PART:
+    if kind in TWO_PART:
         first, inner_dot, second = rest.partition(".")
         if not (first and inner_dot and second):
             raise Invalid("key", key, f"{kind}<name>.<name> is expected")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum
-from functools import partial
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
 from addrcast.core.domain.quick_enum import quick
 
-SCHEMA_VERSION = 1
+SCHEMA_OLDEST = 1
+SCHEMA_VERSION = 2
 
 
 @quick
@@ -71,14 +71,19 @@ class EpochState(Enum):
     FROZEN = "frozen"
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
-    """What every value in the store bears: `v`, the version of its schema (1 to the newest known here)."""
+class Value(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    tag_field="v",
+    tag=SCHEMA_VERSION,
+):
+    """What every value in the store bears: `v`, the version of its schema.
 
-    # a factory, since a plain default would be left out of the written value; one without a Python call in it,
-    # since every value that is made comes by here
-    v: Annotated[int, msgspec.Meta(ge=1, le=SCHEMA_VERSION)] = msgspec.field(
-        default_factory=partial(int, SCHEMA_VERSION)
-    )
+    In memory every value is of the newest version; the codec writes it as an older one, and reads it from that.
+    """
 
 
 class Record(Value, frozen=True, kw_only=True, omit_defaults=True):
@@ -176,9 +181,13 @@ class Acknowledgement(Value, frozen=True, kw_only=True):
     incarnation: int
 
 
-class StoreEpoch(Value, frozen=True, kw_only=True):
-    """The key E: bumped by restore and migration, compared in every transaction."""
+class StoreEpoch(Value, frozen=True, kw_only=True, tag=False):
+    """The key E: bumped by restore and migration, compared in every transaction.
 
+    The version of its own value is the one in which everybody writes: whoever cannot read it must not go on.
+    """
+
+    v: Annotated[int, msgspec.Meta(ge=SCHEMA_OLDEST, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     epoch: int
     state: EpochState = EpochState.OPEN
 

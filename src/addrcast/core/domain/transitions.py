@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from addrcast.core.domain.codec import encode
-from addrcast.core.domain.errors import Invalid
+from addrcast.core.domain.errors import Invalid, Unavailable
 from addrcast.core.domain.keyspace import (
     HOSTS,
     PHYSICALS,
@@ -24,8 +24,10 @@ from addrcast.core.domain.keyspace import (
     pool_address_key,
 )
 from addrcast.core.domain.record import (
+    SCHEMA_VERSION,
     AddressState,
     Entry,
+    EpochState,
     HoldState,
     Host,
     InstanceEntry,
@@ -45,6 +47,10 @@ if TYPE_CHECKING:
     from addrcast.core.domain.resource import Pool
 
 
+FROZEN = "the store is frozen while it moves to another one"
+FROZEN_RETRY_MS = 5_000
+
+
 class Draft(msgspec.Struct, frozen=True, gc=False):
     """A transaction before its values are encoded.
 
@@ -57,12 +63,23 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     fence: Compare | None = None
 
     def transaction(self) -> Transaction:
-        """What goes to the store."""
+        """What goes to the store, in the version of the schema that the store's epoch says.
+
+        Raises: Unavailable while the store is frozen, since nothing is written then; Invalid where that version has
+        no word for something that is to be written.
+        """
+        epoch = self.compares[0].value
+        version = SCHEMA_VERSION
+        if type(epoch) is StoreEpoch:  # every transition compares it first
+            version = epoch.v
+            if epoch.state is EpochState.FROZEN:
+                raise Unavailable(FROZEN, retry_after_ms=FROZEN_RETRY_MS)
         compares = [Compare(entry.key, entry.revision) for entry in self.compares]
         if self.fence is not None:
             compares.append(self.fence)
         writes = [
-            Delete(entry.key) if value is None else Put(entry.key, encode(value)) for entry, value in self.writes
+            Delete(entry.key) if value is None else Put(entry.key, encode(value, version))
+            for entry, value in self.writes
         ]
         return Transaction(tuple(compares), tuple(writes))
 
