@@ -140,6 +140,22 @@ def test_a_profile_turns_metrics_into_instances(tmp_path: Path) -> None:
     assert "workload profile" in without.stderr.splitlines()[-1]
 
 
+def test_metrics_of_the_same_accounts_change_what_ours_holds_and_nothing_else(
+    counts_file: Path, replayed: Any, tmp_path: Path
+) -> None:
+    rows = [
+        (name, START_S + HOUR_S * k, 3.0 * count + k % 5) for name in FLEET for k, count in enumerate(FLEET[name])
+    ]
+    metrics = write_csv(tmp_path / "cpu.csv", ("account_id", "timestamp", "cpu"), rows)
+    found = answer("replay", counts_file, "--metrics", metrics)
+    ours, *others = found["policies"]
+    assert others == replayed["policies"][1:]
+    assert ours != replayed["policies"][0]
+    refused = run("replay", metrics, "--profile", "cpu=3", "--metrics", counts_file)
+    assert refused.exit_code == 1
+    assert "columns of metrics" in refused.stderr
+
+
 def test_the_page_of_curves_is_whole_and_loads_nothing(counts_file: Path, tmp_path: Path) -> None:
     result = run("replay", counts_file, "-o", tmp_path / "new" / "folder", "--json")
     file = tmp_path / "new" / "folder" / "replay.html"

@@ -11,6 +11,7 @@ import pytest
 from addrcast.adapters.forecasters.gbm import FILE_VERSION, GbmFitter, GbmNeedModel, load_need_model
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.forecast.features import NEED_FEATURES
+from addrcast.core.forecast.metric_features import metric_feature_names
 from addrcast.core.forecast.need import NeedSample
 
 LEVELS = (0.5, 0.9)
@@ -97,3 +98,17 @@ def test_a_file_that_does_not_fit_is_refused(model: GbmNeedModel, tmp_path: Path
         path.write_text(text)
         with pytest.raises(Invalid, match="JSON header"):
             load_need_model(path)
+
+
+def test_a_model_of_counts_and_metrics_is_read_back_with_its_metrics(tmp_path: Path) -> None:
+    names = (*NEED_FEATURES, *metric_feature_names(("cpu", "disk_r")))
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(300, len(names))).astype(np.float32)
+    labels = np.maximum(features[:, -1], 0)
+    fitted = GbmFitter(trees=5, bags_max=1)(
+        NeedSample(features, labels, np.ones(300, np.float32), names), LEVELS, 0
+    )
+    fitted.save(tmp_path / "model")
+    read = load_need_model(tmp_path / "model")
+    assert read.features == names
+    np.testing.assert_array_equal(read.predict(features), fitted.predict(features))

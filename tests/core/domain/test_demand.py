@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from addrcast.core.domain.demand import CountHistory, ReadReport, WorkloadProfile, fill_gaps
+from addrcast.core.domain.demand import CountHistory, MetricHistory, ReadReport, WorkloadProfile, fill_gaps
 from addrcast.core.domain.errors import Invalid
 
 NAN = np.nan
@@ -102,3 +102,24 @@ def test_a_report_tells_everything_that_occurred_to_people_and_to_programs() -> 
     assert told["ignored"] == [{"reason": "no value", "rows": 7}]
     assert told["notes"] == ["metrics: cpu"]
     assert told["aggregated"] == 6
+
+
+def test_metrics_of_another_file_are_put_beside_the_counts() -> None:
+    counts = CountHistory(("a", "b", "c"), 1_000, 100, np.ones((3, 4), np.float32))
+    values = np.arange(10, dtype=np.float32).reshape(1, 2, 5)
+    found = MetricHistory(("b", "z"), 900, 100, ("cpu",), values).beside(counts)
+    assert (found.accounts, found.start_s, found.names) == (counts.accounts, 1_000, ("cpu",))
+    np.testing.assert_array_equal(found.values[0, 1], [1, 2, 3, 4])
+    assert np.isnan(found.values[0, [0, 2]]).all()
+    late = MetricHistory(("b",), 1_200, 100, ("cpu",), values[:, :1]).beside(counts)
+    np.testing.assert_array_equal(late.values[0, 1], [np.nan, np.nan, 0, 1])
+    never = MetricHistory(("b",), 9_000, 100, ("cpu",), values[:, :1]).beside(counts)
+    assert np.isnan(never.values).all()
+
+
+@pytest.mark.parametrize(("start_s", "step_s"), [(1_050, 100), (1_000, 50)])
+def test_metrics_at_other_times_than_the_counts_are_refused(start_s: int, step_s: int) -> None:
+    counts = CountHistory(("a",), 1_000, 100, np.ones((1, 4), np.float32))
+    metrics = MetricHistory(("a",), start_s, step_s, ("cpu",), np.ones((1, 1, 4), np.float32))
+    with pytest.raises(Invalid, match="every 100 s"):
+        metrics.beside(counts)

@@ -15,6 +15,7 @@ import numpy as np
 
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.forecast.features import NEED_FEATURES
+from addrcast.core.forecast.metric_features import metric_feature_names, metrics_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,7 +98,7 @@ class GbmFitter:
             for share, bags in zip(shares, fitted, strict=True)
             for level, bag in zip(share, bags, strict=True)
         }
-        return GbmNeedModel(tuple(levels), NEED_FEATURES, tuple(bag_of[level] for level in levels), self.threads)
+        return GbmNeedModel(tuple(levels), sample.names, tuple(bag_of[level] for level in levels), self.threads)
 
     def _fit(self, sample: NeedSample, levels: Sequence[float], seed: int) -> list[tuple[lgb.Booster, ...]]:
         weights = np.sqrt(sample.scales)
@@ -109,7 +110,7 @@ class GbmFitter:
             sample.features,
             sample.labels,
             weight=weights / weights.mean(),
-            feature_name=list(NEED_FEATURES),
+            feature_name=list(sample.names),
             params=settings,
         ).construct()
         bags = min(self.bags_max, max(1, _ROWS_OF_BAGS // len(weights)))
@@ -136,7 +137,8 @@ def load_need_model(path: Path, *, threads: int = 1) -> GbmNeedModel:
         raise Invalid(str(path), first[:40], "a need model begins with its JSON header")
     if header["version"] > FILE_VERSION:
         raise Invalid(str(path), header["version"], f"this program reads versions up to {FILE_VERSION}; upgrade it")
-    if tuple(header["features"]) != NEED_FEATURES:
+    metrics = metrics_of(header["features"][len(NEED_FEATURES) :])
+    if tuple(header["features"]) != (*NEED_FEATURES, *metric_feature_names(metrics)):
         raise Invalid(
             str(path), len(header["features"]), "its features are not this program's; fit the model again"
         )
@@ -149,4 +151,4 @@ def load_need_model(path: Path, *, threads: int = 1) -> GbmNeedModel:
     boosters = [lgb.Booster(model_str=text) for text in texts]
     size = len(boosters) // len(header["levels"])
     bags = tuple(tuple(boosters[k : k + size]) for k in range(0, len(boosters), size))
-    return GbmNeedModel(tuple(header["levels"]), NEED_FEATURES, bags, threads)
+    return GbmNeedModel(tuple(header["levels"]), tuple(header["features"]), bags, threads)

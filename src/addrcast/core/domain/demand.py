@@ -78,6 +78,26 @@ class MetricHistory:
     names: tuple[str, ...]
     values: NDArray[np.float32]
 
+    def beside(self, counts: CountHistory) -> MetricHistory:
+        """The same metrics for the accounts and times of some counts; NaN where nothing is known of them.
+
+        Raises Invalid where the steps differ or the times lie between those of the counts.
+        """
+        shift, between_s = divmod(self.start_s - counts.start_s, counts.step_s)
+        if self.step_s != counts.step_s or between_s:
+            own = f"every {self.step_s} s, {between_s} s after the times of the counts"
+            raise Invalid(
+                "metrics", own, f"the counts come every {counts.step_s} s: give the metrics at their times"
+            )
+        values = np.full((len(self.names), *counts.counts.shape), np.nan, np.float32)
+        row_of = {account: row for row, account in enumerate(self.accounts)}
+        rows = np.array([row_of.get(account, -1) for account in counts.accounts], np.int64)
+        known = np.flatnonzero(rows >= 0)
+        first, last = max(0, shift), min(counts.steps, shift + self.values.shape[2])
+        if first < last:
+            values[:, known, first:last] = self.values[:, rows[known], first - shift : last - shift]
+        return MetricHistory(counts.accounts, counts.start_s, counts.step_s, self.names, values)
+
 
 @dataclass(frozen=True, slots=True)
 class WorkloadProfile:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from addrcast.core.forecast.calibration import at_positions, level_positions
-from addrcast.core.forecast.features import NEED_FEATURES
 from addrcast.core.forecast.need import NEED_LEVELS, NeedFitter, NeedHistory, NeedModel, NeedSample, need_quantiles
 from addrcast.core.forecast.regime import (
     MODEL,
@@ -104,7 +103,8 @@ def sample_needs(history: NeedHistory, until: int, *, rows_max: int, seed: int) 
         history = history.only(np.sort(rng.choice(accounts, rows_max, replace=False)))
     known = np.arange(until - history.lead)
     size = min(len(known), max(1, rows_max // accounts))
-    features = [np.zeros((0, len(NEED_FEATURES)), np.float32)]
+    names = history.feature_names
+    features = [np.zeros((0, len(names)), np.float32)]
     labels, scales = [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
     for t in np.sort(rng.choice(known, size, replace=False)).tolist():
         width = int(rng.integers(1, t + 1)) if t and rng.random() < _SHORT_SHARE else None
@@ -112,7 +112,7 @@ def sample_needs(history: NeedHistory, until: int, *, rows_max: int, seed: int) 
         features.append(rows)
         scales.append(scale)
         labels.append(history.needs[:, t + history.lead] / scale)
-    return NeedSample(np.concatenate(features), np.concatenate(labels), np.concatenate(scales))
+    return NeedSample(np.concatenate(features), np.concatenate(labels), np.concatenate(scales), names)
 
 
 def fit_need(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from addrcast.adapters.demand import parse_columns, read_history
@@ -28,6 +30,19 @@ def history_of(
         )
     click.echo("\n".join(history.report.lines()), err=True)
     return history
+
+
+def with_metrics(history: History, file: str | None, *, columns: str | None) -> History:
+    """The history with the metrics of another file on its times, in place of its own. Raises Invalid."""
+    if file is None:
+        return history
+    if history.counts is None:
+        raise Invalid("--metrics", file, "it goes with a file of counts or events")
+    step_s = history.counts.step_s
+    found = history_of(file, columns=columns, accounts=None, step_s=step_s, profile=None).metrics
+    if found is None:
+        raise Invalid("--metrics", file, "it has counts or events alone: give a file with columns of metrics")
+    return replace(history, metrics=found.beside(history.counts))
 
 
 def counts_of(history: History, *, file: str) -> CountHistory:

@@ -12,7 +12,7 @@ import click
 from addrcast.adapters.demand.decisions import DecisionFile
 from addrcast.adapters.forecasters.gbm import GbmFitter
 from addrcast.core.domain.errors import Invalid
-from addrcast.entrypoints.cli.history import history_of
+from addrcast.entrypoints.cli.history import history_of, with_metrics
 from addrcast.entrypoints.cli.json_output import as_json, print_json
 from addrcast.entrypoints.cli.options import OutputFile, history_file, history_options
 from addrcast.entrypoints.cli.progress import progress
@@ -35,6 +35,11 @@ TIMES_MAX = 200_000
 @click.command()
 @history_file
 @history_options
+@click.option(
+    "--metrics",
+    type=click.Path(exists=True, dir_okay=False),
+    help="File of metrics of the same accounts, to forecast with.",
+)
 @click.option("--lead", default=1, type=click.IntRange(1), metavar="STEPS", help="Steps a decision covers [1].")
 @click.option("--from", "from_fraction", default=0.8, metavar="SHARE", help="Share of time before scoring [0.8].")
 @click.option("--min-mean", type=float, metavar="COUNT", help="Only accounts whose mean count is at least this.")
@@ -61,6 +66,7 @@ def command(
     accounts: str | None,
     step_s: int | None,
     profile: str | None,
+    metrics: str | None,
     lead: int,
     from_fraction: float,
     min_mean: float | None,
@@ -77,6 +83,7 @@ def command(
     """
     history = history_of(file, columns=columns, accounts=accounts, step_s=step_s, profile=profile)
     _check_size(1, history.report.steps)
+    history = with_metrics(history, metrics, columns=columns)
     trace = trace_from_history(
         history, from_fraction=from_fraction, lead=lead, min_mean=min_mean, min_deviation=min_deviation
     )

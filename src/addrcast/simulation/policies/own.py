@@ -26,7 +26,12 @@ def addrcast_policy(fit: NeedFitter, *, seed: int = 0) -> Policy:
 
     def decide(trace: Trace) -> Iterator[Decision]:
         history = NeedHistory.of(
-            trace.counts, trace.need, start_s=trace.start_s, step_s=trace.step_s, lead=trace.lead
+            trace.counts,
+            trace.need,
+            start_s=trace.start_s,
+            step_s=trace.step_s,
+            lead=trace.lead,
+            metrics=trace.metrics,
         )
         forecaster = fit_need(history, trace.scored_from, fit, seed=seed)
         columns = range(trace.scored_from, trace.counts.shape[1] - trace.lead)
