@@ -24,6 +24,9 @@ ACCOUNTS = "account."
 POOLS = "pool."
 TIERS = "tier."
 ELECTIONS = "election."
+HOST_REPORTS = "host_report."
+ATTACHMENTS = "host_attached."
+MOVE = "store_move"
 
 
 def record_key(account: str, logical: str) -> str:
@@ -71,6 +74,16 @@ def acknowledgement_key(host: str, account: str) -> str:
     return f"{ACKNOWLEDGEMENTS}{host}.{account}"
 
 
+def host_report_key(host: str) -> str:
+    """`host_report.<host>`: how much a host knows of its attachments."""
+    return f"{HOST_REPORTS}{host}"
+
+
+def attachments_key(host: str, account: str) -> str:
+    """`host_attached.<host>.<account>`: what a host has of an account."""
+    return f"{ATTACHMENTS}{host}.{account}"
+
+
 def account_key(account: str) -> str:
     """`account.<account>`: the declared account."""
     return f"{ACCOUNTS}{account}"
@@ -103,6 +116,9 @@ VALUE_TYPES: dict[str, type[Value]] = {
     POOLS: resource.Pool,
     TIERS: resource.Tier,
     EPOCH: record.StoreEpoch,
+    HOST_REPORTS: record.HostReport,
+    ATTACHMENTS: record.Attachments,
+    MOVE: record.StoreMove,
 }
 
 
@@ -114,7 +130,7 @@ class KeyParts(NamedTuple):
     second: str
 
 
-TWO_PART = frozenset({RECORDS, INSTANCES, POOL_ADDRESSES, SUBSCRIPTIONS, ACKNOWLEDGEMENTS})
+TWO_PART = frozenset({RECORDS, INSTANCES, POOL_ADDRESSES, SUBSCRIPTIONS, ACKNOWLEDGEMENTS, ATTACHMENTS})
 
 
 def parts_of(key: str) -> KeyParts:

@@ -192,6 +192,52 @@ class StoreEpoch(Value, frozen=True, kw_only=True, tag=False):
     state: EpochState = EpochState.OPEN
 
 
+class Attached(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """An instance that a host has: its logical address, where that is delivered, its attempt."""
+
+    logical: str
+    physical: str
+    instance: str
+    attempt: int
+
+
+class Attachments(Value, frozen=True, kw_only=True):
+    """The key `host_attached.<host>.<account>`: what a host had of an account when it was counted in an epoch."""
+
+    epoch: int
+    incarnation: int
+    attached: tuple[Attached, ...]
+
+
+class HostReport(Value, frozen=True, kw_only=True):
+    """The key `host_report.<host>`: how much a host knows of its attachments, written after all of them.
+
+    `accounts` is the number of accounts of which it has any. `is_accepted` is the operator's word that the store may
+    open though this host does not know, or has what cannot be taken over; it stays as long as the epoch.
+    """
+
+    epoch: int
+    incarnation: int
+    is_known: bool
+    accounts: int = 0
+    is_accepted: bool = False
+
+
+class StoreMove(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """The key `store_move`: in a store that is being filled where from, in a frozen one where to.
+
+    `mark` tells one copy from any other. `is_done` stands in the frozen one before the other store opens;
+    `was_closed` is what it goes back to.
+    """
+
+    since_ms: int
+    source: str = ""
+    target: str = ""
+    mark: str = ""
+    was_closed: bool = False
+    is_done: bool = False
+
+
 T = TypeVar("T")
 
 

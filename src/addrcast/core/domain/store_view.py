@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
     from addrcast.core.domain.record import (
         Acknowledgement,
+        Attachments,
         Host,
+        HostReport,
         InstanceEntry,
         PhysicalHold,
         PoolAddress,
         Record,
         StoreEpoch,
+        StoreMove,
         Subscription,
         Value,
     )
@@ -31,7 +34,14 @@ if TYPE_CHECKING:
 
 V = TypeVar("V", bound="Value")
 
-_LISTED = (keyspace.HOSTS, keyspace.ACCOUNTS, keyspace.POOLS, keyspace.TIERS)
+_LISTED = (
+    keyspace.HOSTS,
+    keyspace.ACCOUNTS,
+    keyspace.POOLS,
+    keyspace.TIERS,
+    keyspace.HOST_REPORTS,
+    keyspace.ATTACHMENTS,
+)
 
 
 class StoreView:
@@ -114,7 +124,7 @@ class StoreView:
             self._put(key, None)
         elif key.startswith(keyspace.HOSTS_ALIVE):
             self._put(key, Entry(key, value, revision, created))
-        elif key[: key.find(".") + 1] in keyspace.VALUE_TYPES or key == keyspace.EPOCH:
+        elif key[: key.find(".") + 1] in keyspace.VALUE_TYPES or key in (keyspace.EPOCH, keyspace.MOVE):
             self._put(key, Entry(key, decode(key, value), revision, created))
 
     def _put(self, key: str, after: Entry[Any] | None) -> None:
@@ -150,6 +160,19 @@ class StoreView:
     def epoch(self) -> Entry[StoreEpoch]:
         """E."""
         return self._get(keyspace.EPOCH)
+
+    @property
+    def move(self) -> Entry[StoreMove]:
+        """Where this store comes from or goes to, while it does."""
+        return self._get(keyspace.MOVE)
+
+    def host_report(self, host: str) -> Entry[HostReport]:
+        """How much a host knows of its attachments."""
+        return self._get(keyspace.host_report_key(host))
+
+    def attachments(self) -> Mapping[str, Entry[Attachments]]:
+        """What hosts have attached, by `<host>.<account>`."""
+        return self._listed[keyspace.ATTACHMENTS]
 
     def record(self, account: str, logical: str) -> Entry[Record]:
         """R of (account, logical)."""
