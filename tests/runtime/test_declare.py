@@ -9,11 +9,11 @@ from msgspec.structs import replace
 from tests.runtime.site import HOST, POOL, RESOURCES, CountingStore, ledger_of
 
 from addrcast.core.domain.codec import encode
-from addrcast.core.domain.errors import Conflict, Invalid, Unavailable
+from addrcast.core.domain.errors import Conflict, Invalid, OutcomeUnknown, Unavailable
 from addrcast.core.domain.invariants import violations
 from addrcast.core.domain.keyspace import EPOCH, tier_key
-from addrcast.core.domain.record import EpochState, Host, HostState, StoreEpoch
-from addrcast.core.domain.resource import DEFAULT_TIERS, Account, Pool, PoolKind, Tier
+from addrcast.core.domain.record import EpochState, HoldState, Host, HostState, PhysicalHold, StoreEpoch, Value
+from addrcast.core.domain.resource import DEFAULT_TIERS, Account, Declared, Pool, PoolKind, Tier
 from addrcast.core.domain.transaction import Put, Transaction
 from addrcast.runtime.declare import declare, set_up
 
@@ -32,7 +32,7 @@ async def store() -> CountingStore:
     return made
 
 
-async def put(store: MemoryStore, key: str, value: Resource | StoreEpoch) -> None:
+async def put(store: MemoryStore, key: str, value: Value) -> None:
     await store.commit([Transaction((), (Put(key, encode(value)),))])
 
 
@@ -66,7 +66,7 @@ async def test_what_stands_as_it_is_declared_is_not_written_again(store: Countin
     store.committed.clear()
     wider = replace(POOL, prefixes=("10.0.0.0/23",))
     await declare(store, [*RESOURCES, ("net", wider)])
-    assert [write.key for each in store.committed for write in each.writes] == ["pool.net"]
+    assert [write.key for each in store.committed for write in each.writes] == ["pool.net", "declared"]
 
 
 async def test_a_host_that_is_declared_again_keeps_its_state_and_incarnation(store: CountingStore) -> None:
@@ -130,24 +130,113 @@ async def test_a_store_without_an_epoch_has_to_be_set_up_first() -> None:
 
 
 class RacedStore(CountingStore):
-    """Another process declares pool `net` just before the first commit that names it."""
+    """Others write just before the next commits, one of `rivals` before each; the next `lost` answers are lost."""
 
-    rival: Pool | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.rivals: list[dict[str, Value]] = []
+        self.lost = 0
+        self.is_deaf = False
 
     async def commit(self, transactions: Sequence[Transaction]) -> list[Result]:
-        rival, self.rival = self.rival, None
-        if rival is not None:
-            await put(self, "pool.net", rival)
-        return await super().commit(transactions)
+        if self.rivals:
+            puts = [Put(key, encode(value)) for key, value in self.rivals.pop(0).items()]
+            await super().commit([Transaction((), (each,)) for each in puts])
+        results = [] if self.is_deaf else await super().commit(transactions)
+        if self.lost:
+            self.lost -= 1
+            raise OutcomeUnknown("no answer", retry_after_ms=1)
+        return results
 
 
-async def test_a_resource_that_another_process_changed_meanwhile_is_not_written_over() -> None:
-    store = RacedStore()
-    await set_up(store)
-    store.rival = rival = replace(POOL, prefixes=("10.9.0.0/24",))
+@pytest.fixture
+async def raced() -> RacedStore:
+    made = RacedStore()
+    await set_up(made)
+    return made
+
+
+async def test_a_resource_that_another_process_changed_meanwhile_is_not_written_over(raced: RacedStore) -> None:
+    rival = replace(POOL, prefixes=("10.9.0.0/24",))
+    raced.rivals = [{"pool.net": rival}]
     with pytest.raises(Conflict, match=r"pool\.net"):
-        await declare(store, RESOURCES)
-    assert (await ledger_of(store)).pool("net").required == rival
+        await declare(raced, RESOURCES)
+    assert (await ledger_of(raced)).pool("net").required == rival
+
+
+async def test_what_loses_a_race_with_another_declaration_is_judged_anew(raced: RacedStore) -> None:
+    await declare(raced, RESOURCES)
+    raced.rivals = [{"account.rival": Account(tier="basic", vni=9, pools=("net",)), "declared": Declared(count=9)}]
+    with pytest.raises(Invalid, match="account rival has it"):
+        await declare(raced, [("late", Account(tier="basic", vni=9, pools=("net",)))])
+    raced.rivals = [{"declared": Declared(count=11)}, {"declared": Declared(count=12)}]
+    await declare(raced, [("late", Account(tier="basic", vni=10, pools=("net",)))])
+    assert (await ledger_of(raced)).declared.required.count == 13
+
+
+async def test_a_host_that_changes_its_state_meanwhile_is_declared_all_the_same(raced: RacedStore) -> None:
+    await declare(raced, RESOURCES)
+    raced.rivals = [{"host.h1": replace(HOST, state=HostState.LOST, incarnation=4)}]
+    await declare(raced, [("h1", replace(HOST, is_draining=True))])
+    host = (await ledger_of(raced)).host("h1").required
+    assert (host.state, host.incarnation, host.is_draining) == (HostState.LOST, 4, True)
+
+
+async def test_who_loses_every_race_is_told_so(raced: RacedStore) -> None:
+    raced.rivals = [{"declared": Declared(count=number)} for number in range(100)]
+    with pytest.raises(Conflict, match="others declare without a pause"):
+        await declare(raced, RESOURCES)
+
+
+async def test_after_a_lost_reply_what_was_written_is_left_alone(raced: RacedStore) -> None:
+    raced.lost = 1
+    await declare(raced, RESOURCES)
+    assert len((await ledger_of(raced)).accounts()) == 3
+    raced.lost, raced.is_deaf = 100, True
+    with pytest.raises(Conflict, match="no answer came"):
+        await declare(
+            raced, [("net", replace(POOL, prefixes=("10.0.0.0/23",))), ("h1", replace(HOST, is_draining=True))]
+        )
+
+
+async def test_many_resources_are_written_in_few_transactions(store: CountingStore) -> None:
+    await declare(store, RESOURCES)
+    store.committed.clear()
+    more = [(f"c{number}", Account(tier="basic", vni=100 + number, pools=("net",))) for number in range(100)]
+    await declare(store, more)
+    assert len(store.committed) == 4
+    assert violations(await ledger_of(store)) == []
+
+
+async def test_a_pool_drains_and_loses_a_prefix_in_one_call_where_nothing_of_it_is_in_use(
+    store: CountingStore,
+) -> None:
+    wide = replace(POOL, prefixes=("10.0.0.0/24", "10.0.1.0/24"))
+    draining = replace(wide, draining=("10.0.1.0/24",))
+    await declare(store, [("net", wide), ("net", draining), ("net", POOL)])
+    assert (await ledger_of(store)).pool("net").required == POOL
+
+
+async def test_a_block_moves_from_one_host_to_another_in_one_call(store: CountingStore) -> None:
+    await declare(store, RESOURCES)
+    left, gained = replace(HOST, blocks=("172.16.0.0/24",)), replace(HOST, blocks=("172.16.1.0/24",))
+    await declare(store, [*RESOURCES, ("h1", left), ("h2", gained), ("h1", left)])
+    ledger = await ledger_of(store)
+    assert [ledger.host(name).required.blocks for name in ("h1", "h2")] == [left.blocks, gained.blocks]
+
+
+async def test_a_block_in_which_an_address_is_taken_just_before_it_is_lost_stays_with_its_host(
+    raced: RacedStore,
+) -> None:
+    await declare(raced, RESOURCES)
+    hold = PhysicalHold(state=HoldState.HELD, account="bulk", logical="10.0.0.1", host="h1", since_ms=1)
+    raced.rivals = [{"physical_address.172.16.1.7": hold}]
+    moves = [("h1", replace(HOST, blocks=("172.16.0.0/24",))), ("h2", replace(HOST, blocks=("172.16.1.0/24",)))]
+    with pytest.raises(Invalid, match="1 addresses of it are in use, of bulk 1"):
+        await declare(raced, moves)
+    ledger = await ledger_of(raced)
+    assert ledger.host("h1").required.blocks == HOST.blocks
+    assert not ledger.host("h2")
 
 
 async def test_a_tier_may_be_declared_and_used(store: CountingStore) -> None:

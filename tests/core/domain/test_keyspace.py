@@ -25,7 +25,9 @@ from addrcast.core.domain.keyspace import KeyParts, parts_of
         (keyspace.pool_key("net"), KeyParts(keyspace.POOLS, "net", "")),
         (keyspace.tier_key("basic"), KeyParts(keyspace.TIERS, "basic", "")),
         (keyspace.election_key("controller"), KeyParts(keyspace.ELECTIONS, "controller", "")),
+        (keyspace.removal_key("host", "h1"), KeyParts(keyspace.REMOVALS, "host", "h1")),
         (keyspace.EPOCH, KeyParts(keyspace.EPOCH, "", "")),
+        (keyspace.DECLARED, KeyParts(keyspace.DECLARED, "", "")),
     ],
 )
 def test_a_key_is_taken_apart_as_it_was_built(key: str, parts: KeyParts) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from addrcast.core.domain.address import parse_prefix
 from addrcast.core.domain.errors import Invalid
-from addrcast.core.domain.pool_use import in_use
+from addrcast.core.domain.pool_use import in_use, use_of
 from addrcast.core.domain.record import AddressState, HoldState, PhysicalHold
 
 if TYPE_CHECKING:
@@ -40,3 +40,19 @@ def test_blocks_and_what_lies_outside_them_keep_a_physical_prefix(keys: Keys) ->
 def test_a_pool_that_is_not_declared_has_no_use(keys: Keys) -> None:
     with pytest.raises(Invalid, match="no pool of this name"):
         in_use(keys.ledger(), "none", parse_prefix("10.0.0.0/8"))
+
+
+def test_the_use_of_prefixes_is_told_by_state_and_by_owner(keys: Keys) -> None:
+    keys.record("a", "10.0.0.1", AddressState.COOLING, physical="100.64.0.1")
+    for last in (2, 3):
+        keys.record("b", f"10.0.0.{last}", AddressState.BOUND, physical=f"100.64.0.{last}", instance=f"i{last}")
+    ledger = keys.ledger()
+    whole = [parse_prefix("10.0.0.0/28")]
+    assert use_of(ledger, "vpc", whole) == "3 addresses are in use (bound 2, cooling 1), of b 2, a 1"
+    assert use_of(ledger, "vpc6", [parse_prefix("fd00::/64")]) == ""
+    assert (
+        use_of(ledger, "wire", [parse_prefix("100.64.0.0/24")])
+        == "32 addresses are in use, in blocks of h1 1, h2 1"
+    )
+    keys.remove("host.h1")
+    assert use_of(keys.ledger(), "wire", [parse_prefix("100.64.0.0/28")]) == "3 addresses are in use"

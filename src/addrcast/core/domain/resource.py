@@ -1,4 +1,4 @@
-"""What operators declare: tiers, pools, accounts."""
+"""What operators declare: tiers, pools, accounts, and what of them is to go."""
 
 from __future__ import annotations
 
@@ -106,3 +106,21 @@ class Account(Value, frozen=True, kw_only=True):
     quota: int | None = None
     preferences: Preferences = Preferences()
     is_draining: bool = False
+
+
+class Declared(Value, frozen=True, kw_only=True):
+    """The key `declared`: every declaration compares it and counts it up, so that no two of them race."""
+
+    count: int
+
+
+class Removal(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """The key `removal.<kind>.<name>`: an account, host or pool gets no new use, and goes at zero.
+
+    Of a pool, only `prefixes` go; none is the whole pool. `is_forced` takes the addresses from instances that are
+    bound, and lets them cool like any other.
+    """
+
+    since_ms: int
+    is_forced: bool = False
+    prefixes: tuple[str, ...] = ()
