@@ -23,6 +23,8 @@ ACKNOWLEDGEMENTS = "host_applied."
 ACCOUNTS = "account."
 POOLS = "pool."
 TIERS = "tier."
+DECLARED = "declared"
+REMOVALS = "removal."
 ELECTIONS = "election."
 HOST_REPORTS = "host_report."
 ATTACHMENTS = "host_attached."
@@ -99,6 +101,11 @@ def tier_key(tier: str) -> str:
     return f"{TIERS}{tier}"
 
 
+def removal_key(kind: str, name: str) -> str:
+    """`removal.<kind>.<name>`: an account, host or pool goes once nothing of it is left; `kind` as in `account`."""
+    return f"{REMOVALS}{kind}.{name}"
+
+
 def election_key(name: str) -> str:
     """`election.<name>`: held by the leader, under its lease; compared to fence its writes."""
     return f"{ELECTIONS}{name}"
@@ -115,6 +122,8 @@ VALUE_TYPES: dict[str, type[Value]] = {
     ACCOUNTS: resource.Account,
     POOLS: resource.Pool,
     TIERS: resource.Tier,
+    DECLARED: resource.Declared,
+    REMOVALS: resource.Removal,
     EPOCH: record.StoreEpoch,
     HOST_REPORTS: record.HostReport,
     ATTACHMENTS: record.Attachments,
@@ -130,7 +139,7 @@ class KeyParts(NamedTuple):
     second: str
 
 
-TWO_PART = frozenset({RECORDS, INSTANCES, POOL_ADDRESSES, SUBSCRIPTIONS, ACKNOWLEDGEMENTS, ATTACHMENTS})
+TWO_PART = frozenset({RECORDS, INSTANCES, POOL_ADDRESSES, SUBSCRIPTIONS, ACKNOWLEDGEMENTS, ATTACHMENTS, REMOVALS})
 
 
 def parts_of(key: str) -> KeyParts:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         Subscription,
         Value,
     )
-    from addrcast.core.domain.resource import Account, Pool
+    from addrcast.core.domain.resource import Account, Declared, Pool, Removal
     from addrcast.core.domain.transaction import Change, KeyValue
 
 V = TypeVar("V", bound="Value")
@@ -39,9 +39,11 @@ _LISTED = (
     keyspace.ACCOUNTS,
     keyspace.POOLS,
     keyspace.TIERS,
+    keyspace.REMOVALS,
     keyspace.HOST_REPORTS,
     keyspace.ATTACHMENTS,
 )
+_WHOLE_KEYS = frozenset({keyspace.EPOCH, keyspace.DECLARED, keyspace.MOVE})
 
 
 class StoreView:
@@ -124,7 +126,7 @@ class StoreView:
             self._put(key, None)
         elif key.startswith(keyspace.HOSTS_ALIVE):
             self._put(key, Entry(key, value, revision, created))
-        elif key[: key.find(".") + 1] in keyspace.VALUE_TYPES or key in (keyspace.EPOCH, keyspace.MOVE):
+        elif key[: key.find(".") + 1] in keyspace.VALUE_TYPES or key in _WHOLE_KEYS:
             self._put(key, Entry(key, decode(key, value), revision, created))
 
     def _put(self, key: str, after: Entry[Any] | None) -> None:
@@ -152,6 +154,10 @@ class StoreView:
         entry = self._entries.get(key)
         return Entry(key) if entry is None else entry
 
+    def entry(self, key: str) -> Entry[Any]:
+        """What is known of any key."""
+        return self._get(key)
+
     def stands(self, entry: Entry[Any]) -> bool:
         """Whether an entry that was handed out is what stands at its key still."""
         return self._entries.get(entry.key) is entry
@@ -160,6 +166,19 @@ class StoreView:
     def epoch(self) -> Entry[StoreEpoch]:
         """E."""
         return self._get(keyspace.EPOCH)
+
+    @property
+    def declared(self) -> Entry[Declared]:
+        """What every declaration compares."""
+        return self._get(keyspace.DECLARED)
+
+    def removal(self, kind: str, name: str) -> Entry[Removal]:
+        """Whether an `account`, `host` or `pool` is on its way out."""
+        return self._get(keyspace.removal_key(kind, name))
+
+    def removals(self) -> Mapping[str, Entry[Removal]]:
+        """What is on its way out, by `<kind>.<name>`."""
+        return self._listed[keyspace.REMOVALS]
 
     @property
     def move(self) -> Entry[StoreMove]:
