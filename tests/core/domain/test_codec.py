@@ -35,6 +35,7 @@ def test_a_value_of_a_newer_version_is_refused_with_the_way_out(fault: bytes) ->
     ("fault", "rule"),
     [
         (b"not json", "malformed"),
+        (b'{"v":2,"state":"\xff"}', "utf-8"),
         (b'{"v":0}', "Invalid value 0"),
         (b'{"v":true}', "Expected"),
         (b"[]", "Expected"),

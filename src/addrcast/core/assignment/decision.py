@@ -67,7 +67,9 @@ def check_epoch(situation: Situation, *states: EpochState) -> None:
     if epoch is None:
         raise Unavailable("the store is not set up", retry_after_ms=CLOSED_RETRY_MS)
     if epoch.state not in states:
-        raise Unavailable(f"the store is {epoch.state.value}", retry_after_ms=CLOSED_RETRY_MS)
+        move = situation.candidates.ledger.move.value
+        where = f" and moves to {move.target}" if move is not None and move.target else ""
+        raise Unavailable(f"the store is {epoch.state.value}{where}", retry_after_ms=CLOSED_RETRY_MS)
 
 
 def records_of(situation: Situation, account: str, instance: InstanceEntry | None) -> list[Entry[Record]] | None:

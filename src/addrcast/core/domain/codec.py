@@ -21,6 +21,7 @@ _DECODERS = {kind: msgspec.json.Decoder(of) for kind, of in VALUE_TYPES.items()}
 RULE_OF_UPGRADE = (
     "this store is written in version 1 of the schema, which has no word for it; run `addrcast upgrade`"
 )
+_FAULTS = (msgspec.MsgspecError, UnicodeDecodeError)  # the latter for text inside that is no UTF-8
 _TREE = msgspec.json.Decoder(dict[str, Any])
 _FIRST = b'{"v":1,'
 _NEWEST = b'{"v":%d,' % SCHEMA_VERSION
@@ -57,7 +58,7 @@ def decode(key: str, data: bytes) -> Value:
         if data.startswith(_FIRST) and key != EPOCH:
             return decoder.decode(_NEWEST + data[len(_FIRST) :])
         return decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except _FAULTS as error:
         return _decode_odd(key, data, error)
 
 
@@ -97,11 +98,11 @@ def _without_added(value: Value) -> bytes:
     return _ENCODER.encode({name: 1 if name == "v" else part for name, part in tree.items() if name not in added})
 
 
-def _decode_odd(key: str, data: bytes, error: msgspec.MsgspecError) -> Value:
+def _decode_odd(key: str, data: bytes, error: Exception) -> Value:
     """A value that is broken, of another version, or that nobody but an operator writes so. Raises Invalid."""
     try:
         tree = _TREE.decode(data)
-    except msgspec.MsgspecError:
+    except _FAULTS:
         raise Invalid(key, data[:80], str(error)) from None
     version = tree.get("v")
     if type(version) is int and version > SCHEMA_VERSION:

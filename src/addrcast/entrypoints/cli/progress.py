@@ -58,6 +58,6 @@ def progress(
 def line_of(label: str, done: int, total: int, *, elapsed_s: float) -> str:
     """What is shown of work that has done so much of a total; 0 where the total is not known yet."""
     if total == 0:
-        return f"{label}: {elapsed_s:.0f} s"
+        return f"{label}: {f'{done:,}, ' if done else ''}{elapsed_s:.0f} s"
     full = _BAR * done // total
     return f"{label} [{'#' * full}{'.' * (_BAR - full)}] {done:,} of {total:,}, {elapsed_s:.0f} s"
