@@ -114,6 +114,7 @@ class ModelCluster:
             hold=ledger.physical(physical),
             pool=ledger.pool(LOGICAL_POOL),
             host=ledger.host(host),
+            account=ledger.account(account),
         )
 
     def reserve(self, account: str, host: str) -> str:

@@ -110,6 +110,7 @@ class World:
             ledger.physical(physical),
             ledger.pool(pool),
             ledger.host(host),
+            ledger.account(account),
             ledger.pool_address(pool, logical) if shared else None,
         )
         subscription = ledger.subscription(host, account)

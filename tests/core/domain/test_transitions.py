@@ -26,7 +26,7 @@ from addrcast.core.domain.record import (
     Subscription,
     Value,
 )
-from addrcast.core.domain.resource import Pool, PoolKind
+from addrcast.core.domain.resource import Account, Pool, PoolKind
 from addrcast.core.domain.transaction import Compare, Put
 from addrcast.core.domain.transitions import (
     Draft,
@@ -91,8 +91,9 @@ BOUND_I = Entry(
     21,
     9,
 )
-FREE = FreeAddress(Entry(R), NEW_HOLD, POOL, HOST)
-SHARED = FreeAddress(Entry(R), NEW_HOLD, POOL, HOST, Entry(keyspace.pool_address_key("p", LOGICAL)))
+ACCOUNT = Entry(keyspace.account_key("acme"), Account(tier="basic", vni=7, pools=("p",)), 5, 5)
+FREE = FreeAddress(Entry(R), NEW_HOLD, POOL, HOST, ACCOUNT)
+SHARED = FreeAddress(Entry(R), NEW_HOLD, POOL, HOST, ACCOUNT, Entry(keyspace.pool_address_key("p", LOGICAL)))
 MOVE = Move(OLD_HOLD, NEW_HOLD, HOST)
 SUBSCRIBED = Entry(keyspace.subscription_key("h2", "acme"), Subscription(), 30, 30)
 IDLE = Entry(SUBSCRIBED.key, Subscription(is_idle=True), 31, 30)
@@ -132,6 +133,7 @@ SIGNS = {
     keyspace.SUBSCRIPTIONS: "S",
     keyspace.ACKNOWLEDGEMENTS: "A",
     keyspace.POOLS: "pool",
+    keyspace.ACCOUNTS: "account",
     keyspace.ELECTIONS: "fence",
 }
 
@@ -172,13 +174,13 @@ ROWS: list[tuple[str, Draft, str, str]] = [
     (
         "reserve",
         reserve(EPOCH, FREE, SUBSCRIBED, fence=FENCE, now_ms=NOW),
-        "E=m R=0 P=0 pool=m H=m S=m fence=m",
+        "E=m R=0 P=0 pool=m H=m account=m S=m fence=m",
         "R reserved, P held",
     ),
     (
         "reserve in a shared pool",
         reserve(EPOCH, SHARED, SUBSCRIBED, fence=FENCE, now_ms=NOW),
-        "E=m R=0 P=0 Q=0 pool=m H=m S=m fence=m",
+        "E=m R=0 P=0 Q=0 pool=m H=m account=m S=m fence=m",
         "R reserved, P held, Q",
     ),
     ("bind a reserved", created(bind(RESERVED, CLAIM, SHADOW)), "E=m I=0 R=m", "I bound, R bound"),
@@ -194,11 +196,11 @@ ROWS: list[tuple[str, Draft, str, str]] = [
         "E=m I=0 R=m P=0 H=m S=m",
         "I bound, R bound, P held, P(old) cooling",
     ),
-    ("dynamic", created(dynamic(FREE, CLAIM)), "E=m I=0 R=0 P=0 pool=m H=m S=m", "I bound, R bound, P held"),
+    ("dynamic", created(dynamic(FREE, CLAIM)), "E=m I=0 R=0 P=0 pool=m H=m account=m S=m", "I bound, R bound, P held"),
     (
         "dynamic in a shared pool",
         created(dynamic(SHARED, CLAIM)),
-        "E=m I=0 R=0 P=0 Q=0 pool=m H=m S=m",
+        "E=m I=0 R=0 P=0 Q=0 pool=m H=m account=m S=m",
         "I bound, R bound, P held, Q",
     ),
     (
@@ -370,9 +372,9 @@ def test_a_tombstone_bears_the_higher_of_the_delete_and_the_bound_attempt() -> N
 
 def test_several_addresses_are_one_transaction_with_one_instance_key_and_no_compare_twice() -> None:
     other: Entry[Record] = Entry(keyspace.record_key("acme", "2001:db8::5"))
-    second = FreeAddress(other, Entry(keyspace.physical_key("192.0.2.10")), POOL, HOST)
+    second = FreeAddress(other, Entry(keyspace.physical_key("192.0.2.10")), POOL, HOST, ACCOUNT)
     draft = create(EPOCH, NO_INSTANCE, CLAIM, [dynamic(FREE, CLAIM), dynamic(second, CLAIM)])
-    assert compared(draft) == "E=m I=0 R=0 P=0 pool=m H=m R=0 P=0"
+    assert compared(draft) == "E=m I=0 R=0 P=0 pool=m H=m account=m R=0 P=0"
     assert written(draft) == "I bound, R bound, P held, R bound, P held"
     bound = value_of(draft, NO_INSTANCE.key)
     assert bound.addresses == (LOGICAL, "2001:db8::5")

@@ -223,6 +223,7 @@ class Choice:
             hold=self._ledger.physical(physical),
             pool=pool,
             host=self._host,
+            account=self._ledger.account(self.claim.account),
             owner=self._ledger.pool_address(pool_id, logical) if pool.required.is_shared else None,
         )
         return dynamic(free, self.claim)

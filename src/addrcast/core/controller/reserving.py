@@ -72,6 +72,7 @@ def _drafts(
             hold=ledger.physical(step.physical),
             pool=pool,
             host=ledger.host(step.host),
+            account=ledger.account(step.account),
             owner=ledger.pool_address(step.pool, step.logical) if pool.required.is_shared else None,
         )
         subscription = ledger.subscription(step.host, step.account)

@@ -129,6 +129,7 @@ def _free_address(ledger: Ledger, row: AddressInUse, lines: dict[str, int]) -> F
         hold=ledger.physical(row.physical),
         pool=pool,
         host=host,
+        account=ledger.account(row.account),
         owner=ledger.pool_address(pool_id, row.logical) if pool.required.is_shared else None,
     )
     if free.record:

@@ -44,7 +44,7 @@ from addrcast.core.domain.transaction import Compare, Delete, Put, Transaction
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from addrcast.core.domain.resource import Pool
+    from addrcast.core.domain.resource import Account, Pool
 
 
 FROZEN = "the store is frozen while it moves to another one"
@@ -92,12 +92,16 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
 
 
 class FreeAddress(msgspec.Struct, frozen=True, gc=False):
-    """A free pair as it was read: no record, no hold, and for a pool that accounts share no owner either."""
+    """A free pair as it was read: no record, no hold, and for a pool that accounts share no owner either.
+
+    `account` is whose it becomes: it must not be on its way out.
+    """
 
     record: Entry[Record]
     hold: Entry[PhysicalHold]
     pool: Entry[Pool]
     host: Entry[Host]
+    account: Entry[Account]
     owner: Entry[PoolAddress] | None = None
 
 
@@ -116,7 +120,7 @@ def expect(record: Entry[Record], *states: AddressState) -> Record:
 
 
 def take(free: FreeAddress, value: Record) -> Draft:
-    """A free pair gets `value` as its record: R, P and [Q] appear, on a pool and a host that stand as read."""
+    """A free pair gets `value` as its record: R, P and [Q] appear; account, pool and host stand as read."""
     account = parts_of(free.record.key).first
     hold = PhysicalHold(
         state=HoldState.HELD,
@@ -125,10 +129,11 @@ def take(free: FreeAddress, value: Record) -> Draft:
         host=value.host,
         since_ms=value.since_ms,
     )
+    declared = (free.pool, free.host, free.account)
     if free.owner is None:
-        return Draft((free.record, free.hold, free.pool, free.host), ((free.record, value), (free.hold, hold)))
+        return Draft((free.record, free.hold, *declared), ((free.record, value), (free.hold, hold)))
     return Draft(
-        (free.record, free.hold, free.owner, free.pool, free.host),
+        (free.record, free.hold, free.owner, *declared),
         ((free.record, value), (free.hold, hold), (free.owner, PoolAddress(account=account))),
     )
 
