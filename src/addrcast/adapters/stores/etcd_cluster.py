@@ -1,0 +1,155 @@
+"""The members of one cluster: which one serves now, and on to the next when it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from grpc import aio
+
+from addrcast.adapters.stores.etcd_failure import RETRY_MS, Failure, failure_of, raised_for, words_of
+from addrcast.adapters.stores.etcd_login import Login
+from addrcast.adapters.stores.etcd_member import Member
+from addrcast.adapters.stores.etcd_version import can_nest, check_version
+from addrcast.core.domain.errors import Invalid, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from google.protobuf.message import Message
+
+    from addrcast.adapters.stores.etcd_member import Tls
+
+A = TypeVar("A", bound="Message")
+
+_LEFT_FOR_S = 3.0
+_LOGINS_MAX = 2
+
+
+class Cluster:
+    """Owns the channels and the login. Reads go on at another member when one fails; writes are the caller's."""
+
+    def __init__(
+        self, endpoints: Sequence[str], *, tls: Tls | None, credentials: tuple[str, str] | None, deadline_ms: int
+    ) -> None:
+        security = tls.credentials() if tls is not None else None
+        self.members = [Member(endpoint, security) for endpoint in endpoints]
+        self.login = Login(credentials)
+        self.deadline_s = deadline_ms / 1000
+        self.nests = False
+        self._current = self.members[0]
+        self._is_closed = False
+
+    async def open(self) -> None:
+        """Connect to the members that can be reached, and check that they are fit and of one cluster.
+
+        Raises: Invalid for a version, a cluster or a user that will not do; Unavailable where none is reached.
+        """
+        member = await self.ready()
+        await asyncio.gather(*(self._look_at(other) for other in self.members if other is not member))
+        if not self.login.is_open:
+            await self.login.renew(member, used=self.login.metadata)
+        known = [each.status.version for each in self.members if each.status is not None]
+        self.nests = all(can_nest(check_version(version, endpoint="")) for version in known)
+
+    async def ready(self) -> Member:
+        """A member that is connected, at once where the current one is. Raises Unavailable: nothing was sent."""
+        if self._is_closed:
+            raise Unavailable("the etcd store is closed", retry_after_ms=1_000)
+        member = self._current
+        if member.is_ready and member.status is not None:
+            return member
+        return await self._next_ready()
+
+    def leave(self, member: Member) -> None:
+        """Go on at another member: this one did not serve."""
+        member.leave()
+        if member is self._current:
+            self._current = self._in_order()[0]
+
+    async def call(self, ask: Callable[[Member], Callable[..., Awaitable[A]]], request: object) -> A:
+        """The answer to a request that may be asked again: at every member once, before it is given up.
+
+        Raises: AioRpcError where etcd refuses it, Unavailable where no member serves.
+        """
+        logins = tries = 0
+        while True:
+            member = await self.ready()
+            used = self.login.metadata
+            try:
+                return await ask(member)(request, timeout=self.deadline_s, metadata=used)
+            except aio.AioRpcError as error:
+                failure = failure_of(error)
+                if failure is Failure.TOKEN and logins < _LOGINS_MAX:
+                    logins += 1
+                    await self.login.renew(member, used=used)
+                elif failure in (Failure.LOST, Failure.AWAY):
+                    tries += 1
+                    self.leave(member)
+                    if tries > len(self.members):
+                        raise raised_for(failure, f"{member.endpoint}: {words_of(error)}") from None
+                else:
+                    raise
+
+    async def close(self) -> None:
+        """Close all channels."""
+        self._is_closed = True
+        await asyncio.gather(*(member.close() for member in self.members))
+
+    def _in_order(self) -> list[Member]:
+        """The members, those that failed lately last, else round from the current one."""
+        begin = self.members.index(self._current)
+        around = self.members[begin:] + self.members[:begin]
+        now = time.monotonic()
+        return sorted(around, key=lambda member: member.left_at if now - member.left_at < _LEFT_FOR_S else 0.0)
+
+    async def _next_ready(self) -> Member:
+        """The first member in order that is connected and fit, as soon as one is."""
+        waiting = {asyncio.ensure_future(self._is_fit(member)): member for member in self._in_order()}
+        try:
+            end = time.monotonic() + self.deadline_s
+            pending = set(waiting)
+            while pending and (left_s := end - time.monotonic()) > 0:
+                done, pending = await asyncio.wait(pending, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in waiting if task in done]:
+                    if task.result():
+                        self._current = waiting[task]
+                        return self._current
+        finally:
+            for task in waiting:
+                task.cancel()
+        raise Unavailable(f"no member of etcd can be reached: {await self._reasons()}", retry_after_ms=RETRY_MS)
+
+    async def _is_fit(self, member: Member) -> bool:
+        if not await member.connect():
+            return False
+        return await self._look_at(member)
+
+    async def _look_at(self, member: Member) -> bool:
+        """Ask a member who it is. Raises Invalid for one that must not be used."""
+        try:
+            status = await member.ask_status(timeout_s=self.deadline_s)
+        except aio.AioRpcError:
+            return False
+        check_version(status.version, endpoint=member.endpoint)
+        if status.isLearner:
+            return False
+        for other in self.members:
+            if other is member or other.status is None or not other.is_ready:
+                continue
+            if other.status.header.cluster_id != status.header.cluster_id:
+                rule = f"it belongs to another cluster than {other.endpoint}; all endpoints must be of one"
+                raise Invalid("etcd endpoint", member.endpoint, rule)
+        return True
+
+    async def _reasons(self) -> str:
+        """Why no member serves, as each of them, or the way to it, says."""
+        return "; ".join(await asyncio.gather(*(self._reason(member) for member in self.members)))
+
+    async def _reason(self, member: Member) -> str:
+        try:
+            status = await member.ask_status(timeout_s=self.deadline_s)
+        except aio.AioRpcError as error:
+            return f"{member.endpoint}: {words_of(error)}"
+        return f"{member.endpoint}: {'a learner' if status.isLearner else 'was slow to answer'}"

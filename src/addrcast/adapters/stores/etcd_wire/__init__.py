@@ -1,0 +1,1 @@
+"""The messages of etcd that the store sends and receives, generated from `etcd.proto`."""
