@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from msgspec import Meta
 
 from addrcast.adapters.stores.lmdb_store import KEEP_REVISIONS, LmdbStore
 from addrcast.core.domain.errors import Invalid
@@ -14,34 +14,52 @@ from addrcast.runtime.store_address import StoreAddress, StoreKind, parse_store_
 if TYPE_CHECKING:
     from addrcast.ports.store import Store
 
-DEADLINE_MS = 1_000
+ETCD_DEADLINE_MS, CONSUL_DEADLINE_MS = 1_000, 5_000
+SECRET = {"secret": True}
+"""Marks a field that is shown nowhere."""
 
 
 class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a store is opened, besides its address. The embedded one needs `keep_revisions` alone.
+    """How a store is opened, besides its address; the embedded one needs `keep_revisions` alone.
 
-    `ca_file`, `cert_file` and `key_file` are PEM files for TLS; `user` and `password` are etcd's, `token` is
-    Consul's. A request is given up after `deadline_ms`. Secrets are in no `repr`.
+    Secrets are in no `repr`.
     """
 
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
-    user: str = ""
-    password: str = ""
-    token: str = ""
-    deadline_ms: int = DEADLINE_MS
-    keep_revisions: int = KEEP_REVISIONS
+    user: Annotated[
+        str, Meta(description="etcd's user; empty where it is told by the certificate, or not at all")
+    ] = ""
+    password: Annotated[str, Meta(description="its password", extra=SECRET)] = ""
+    token: Annotated[str, Meta(description="Consul's token", extra=SECRET)] = ""
+    tls: Annotated[bool, Meta(description="speak TLS to servers; files named for it mean the same")] = False
+    ca_file: Annotated[str, Meta(description="PEM file of the authority that signs the servers' certificates")] = ""
+    cert_file: Annotated[str, Meta(description="PEM file of the own certificate")] = ""
+    key_file: Annotated[str, Meta(description="PEM file of its key")] = ""
+    deadline_ms: Annotated[
+        int,
+        Meta(
+            description="after how long a request to a server is given up; 0: 1 s for etcd, 5 s for Consul",
+            ge=0,
+            le=60_000,
+        ),
+    ] = 0
+    keep_revisions: Annotated[
+        int, Meta(description="how far back a watch of the embedded store can resume", ge=1_000)
+    ] = KEEP_REVISIONS
 
     def __repr__(self) -> str:
         shown = {name: getattr(self, name) for name in self.__struct_fields__}
         shown |= {name: "***" for name in ("password", "token") if shown[name]}
-        return f"StoreOptions({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def has_tls(self) -> bool:
-        """Whether any file for TLS is named."""
-        return bool(self.ca_file or self.cert_file or self.key_file)
+        """Whether servers are spoken to over TLS."""
+        return self.tls or any(self.pem_files)
+
+    @property
+    def pem_files(self) -> tuple[str, str, str]:
+        """The files of authority, certificate and key; each may be empty."""
+        return (self.ca_file, self.cert_file, self.key_file)
 
 
 async def open_store(address: str | StoreAddress, options: StoreOptions | None = None) -> Store:
@@ -61,34 +79,34 @@ async def open_store(address: str | StoreAddress, options: StoreOptions | None =
 
 
 async def _open_etcd(where: StoreAddress, options: StoreOptions) -> Store:
-    adapter = _adapter("etcd_store", where)
-    store: Store = await adapter.EtcdStore.open(
+    try:
+        from addrcast.adapters.stores.etcd_store import EtcdStore, Tls  # noqa: PLC0415
+    except ModuleNotFoundError as missing:
+        raise _lack(where, missing) from None
+    return await EtcdStore.open(
         where.endpoints,
-        tls=_tls(adapter, options),
+        tls=Tls(*options.pem_files) if options.has_tls else None,
         credentials=(options.user, options.password) if options.user else None,
-        root=where.root,
-        deadline_ms=options.deadline_ms,
+        root=f"{where.root}/" if where.root else "",
+        deadline_ms=options.deadline_ms or ETCD_DEADLINE_MS,
     )
-    return store
 
 
 async def _open_consul(where: StoreAddress, options: StoreOptions) -> Store:
-    adapter = _adapter("consul_store", where)
-    store: Store = await adapter.ConsulStore.open(
-        where.endpoints[0], token=options.token or None, root=where.root, tls=_tls(adapter, options)
-    )
-    return store
-
-
-def _tls(adapter: Any, options: StoreOptions) -> Any:
-    if not options.has_tls:
-        return None
-    return adapter.Tls(ca_file=options.ca_file, cert_file=options.cert_file, key_file=options.key_file)
-
-
-def _adapter(name: str, where: StoreAddress) -> Any:
     try:
-        return import_module(f"addrcast.adapters.stores.{name}")
+        from addrcast.adapters.stores.consul_http import Tls  # noqa: PLC0415
+        from addrcast.adapters.stores.consul_store import ROOT, ConsulStore  # noqa: PLC0415
     except ModuleNotFoundError as missing:
-        way_out = f"{missing.name} is not installed: pip install 'addrcast[{where.kind.value}]'"
-        raise Invalid("store address", str(where), way_out) from None
+        raise _lack(where, missing) from None
+    return await ConsulStore.open(
+        where.endpoints[0],
+        token=options.token,
+        root=where.root or ROOT,
+        tls=Tls(*options.pem_files) if options.has_tls else None,
+        deadline_ms=options.deadline_ms or CONSUL_DEADLINE_MS,
+    )
+
+
+def _lack(where: StoreAddress, missing: ModuleNotFoundError) -> Invalid:
+    way_out = f"{missing.name} is not installed: pip install 'addrcast[{where.kind.value}]'"
+    return Invalid("store address", str(where), way_out)
