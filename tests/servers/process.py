@@ -73,21 +73,21 @@ class Server:
         """Kill -9, and wait for the end."""
         self._end(signal.SIGKILL)
 
-    def stop(self) -> None:
+    def stop(self, *, within_s: float = STOP_S) -> None:
         """Ask it to end; kill it where it does not. Nothing where it does not run."""
-        self._end(signal.SIGTERM)
+        self._end(signal.SIGTERM, within_s)
 
     def log_end(self) -> str:
         """The last lines of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
 
-    def _end(self, number: signal.Signals) -> None:
+    def _end(self, number: signal.Signals, within_s: float = STOP_S) -> None:
         if self._process is None:
             return
         self.send(signal.SIGCONT)
         self.send(number)
         try:
-            self._process.wait(STOP_S)
+            self._process.wait(within_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
