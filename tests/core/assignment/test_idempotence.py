@@ -128,6 +128,19 @@ def test_a_delete_without_an_attempt_means_what_the_store_has_bound_not_what_an_
     behind.sync()
     ahead.create(create("acme", "i-1", attempt=1))
     assert behind.remove(delete("acme", "i-1")).attempt == 1
+    behind.sync()
+    ahead.sync()
+    ahead.create(create("acme", "i-1", attempt=2))
+    assert behind.remove(delete("acme", "i-1")).is_change
+    world.check()
+
+
+def test_a_repeat_is_told_what_the_store_has_bound_not_what_an_old_view_shows(world: World) -> None:
+    behind, ahead = Replica(world), Replica(world)
+    ahead.create(create("acme", "i-1"))
+    behind.sync()
+    ahead.remove(delete("acme", "i-1"))
+    assert isinstance(behind.refused(create("acme", "i-1")), Stale)
     world.check()
 
 

@@ -51,7 +51,10 @@ def decide_create(request: CreateRequest, situation: Situation) -> Decision:
     if records is None:
         return Look()
     if before is not None and records and before.attempt == request.attempt:
-        return _as_bound(request, instance, records)
+        is_own = bool(request.request) and before.request == request.request
+        # another replica may have deleted it since, and answered
+        is_known = is_own or situation.has_looked
+        return _as_bound(request, instance, records, is_own=is_own) if is_known else Look()
     account = _check(ledger, request, before)
     return _Creation(request, situation, account, instance, records).decide()
 
@@ -181,11 +184,12 @@ def _check(ledger: Ledger, request: CreateRequest, before: InstanceEntry | None)
     return account
 
 
-def _as_bound(request: CreateRequest, instance: Entry[InstanceEntry], records: list[Entry[Record]]) -> Created:
+def _as_bound(
+    request: CreateRequest, instance: Entry[InstanceEntry], records: list[Entry[Record]], *, is_own: bool
+) -> Created:
     """The answer to a create that has been carried out before: by this very request, or by an earlier one."""
     bound = instance.required
     addresses = tuple(map(placed, bound.addresses, records, bound.outcomes))
-    is_own = bool(request.request) and bound.request == request.request
     return Created(
         request.account, request.instance, bound.attempt, addresses, instance.revision, is_repeat=not is_own
     )

@@ -25,6 +25,8 @@ def decide_delete(request: DeleteRequest, situation: Situation) -> Decision:
         return _bury(request, situation, instance)
     if not is_bound or (request.attempt is not None and request.attempt < before.attempt):
         is_own = bool(request.request) and before.request == request.request
+        if request.attempt is None and not is_own and not situation.has_looked:
+            return Look()  # another replica may have bound it since, and answered
         return Deleted(request.account, request.instance, before.attempt, (), instance.revision, is_change=is_own)
     return _release(request, situation, instance)
 
