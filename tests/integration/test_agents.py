@@ -11,10 +11,12 @@ import pytest
 from addrcast.core.agent.settings import AgentSettings
 from addrcast.core.controller.messages import CoolingOverridden
 from addrcast.core.controller.settings import ControllerSettings
+from addrcast.core.controller.standing import SHARDS, shard_key
+from addrcast.core.controller.territory import Territory
 from addrcast.core.dataplane.table import TableEntry, TableKey
 from addrcast.core.dataplane.unapplied import Backoff
 from addrcast.core.domain.invariants import violations
-from addrcast.core.domain.keyspace import election_key, record_key, subscription_key, tier_key
+from addrcast.core.domain.keyspace import record_key, subscription_key, tier_key
 from addrcast.core.domain.record import HostState
 from addrcast.core.domain.resource import Tier
 from addrcast.core.domain.transaction import Delete, Transaction
@@ -94,7 +96,7 @@ async def running() -> AsyncIterator[tuple[Site, ControllerService]]:
     site = Site()
     await site.view.start()
     controller = ControllerService(store=site.store, view=site.view, clock=site.clock, settings=CONTROLLER)
-    leading = asyncio.create_task(controller.lead(site.cluster.fence))
+    leading = asyncio.create_task(controller.lead(Territory.whole(site.cluster.fence)))
     for host in HOSTS:
         site.start(host)
     await site.until(lambda ledger: all(ledger.is_alive(host) for host in HOSTS))
@@ -201,7 +203,7 @@ async def test_an_operator_ends_the_wait_for_a_host_that_cannot_drop_an_entry() 
 async def test_a_controller_takes_over_when_the_leading_one_goes() -> None:
     site = Site()
     await site.view.start()
-    await site.store.commit([Transaction((), (Delete(election_key("controller")),))])
+    await site.store.commit([Transaction((), (Delete(SHARDS),))])
     site.start("h1")
     standing = [
         asyncio.create_task(
@@ -214,7 +216,7 @@ async def test_a_controller_takes_over_when_the_leading_one_goes() -> None:
     await site.until(lambda ledger: ledger.host("h1").required.incarnation == 1)
     await site.until(lambda ledger: ledger.host("h1").required.state is HostState.UP)
     for candidate in standing:
-        await site.until(lambda _: bool(site.cluster.store.read([election_key("controller")]).items))
+        await site.until(lambda _: bool(site.cluster.store.read([shard_key(0)]).items))
         logical = site.cluster.reserve("a", "h1")
         await site.until(site.is_ready(logical))
         assert site.cluster.cool("a", logical)

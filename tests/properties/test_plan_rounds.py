@@ -13,6 +13,7 @@ from tests.core.reservation.cluster import Cluster, open_cluster
 from tests.core.reservation.fleet import CALM
 
 from addrcast.core.controller.giving_back import going_back
+from addrcast.core.controller.territory import Territory
 from addrcast.core.domain.keyspace import parts_of
 from addrcast.core.domain.record import AddressState
 from addrcast.core.domain.resource import DEFAULT_TIERS, MINUTE_MS
@@ -145,8 +146,9 @@ class Rounds(RuleBasedStateMachine):
     def wait(self, minutes: int) -> None:
         """Time passes, and what is past its age limit then goes without a plan."""
         self.cluster.now_ms += minutes * MINUTE_MS
+        territory = Territory.whole(Compare("leader", 1))
         drafts = going_back(
-            self.cluster.ledger, FutureStamps(skew_max_ms=0), fence=Compare("leader", 1), now_ms=self.cluster.now_ms
+            self.cluster.ledger, FutureStamps(skew_max_ms=0), territory=territory, now_ms=self.cluster.now_ms
         )
         for record in [draft.writes[0][0] for draft in drafts]:
             _, account, logical = parts_of(record.key)

@@ -1,4 +1,4 @@
-"""The service of the controller: carries out what its machine asks for while it leads."""
+"""The service of the controller: carries out what its machine asks for, on the shards that it leads."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ from addrcast.core.controller.messages import (
     PlanMade,
     Report,
     RequestPlan,
+    TerritoryChanged,
     Tick,
 )
+from addrcast.core.controller.territory import Territory
 from addrcast.core.domain.errors import AddrcastError, Unavailable
 from addrcast.runtime.driver import next_event
-from addrcast.runtime.election import leadership
+from addrcast.runtime.lease import TTL_MS, first_of, leased
+from addrcast.runtime.election import ShardElection
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from addrcast.core.controller.messages import Effect
     from addrcast.core.controller.settings import ControllerSettings
     from addrcast.core.domain.ledger import Ledger
-    from addrcast.core.domain.transaction import Compare
     from addrcast.ports.clock import Clock
     from addrcast.ports.store import Store
+    from addrcast.runtime.lease import Lease
     from addrcast.runtime.view import LedgerView
 
 log = logging.getLogger(__name__)
-
-ELECTION = "controller"
 
 
 class Planner(Protocol):
@@ -48,9 +47,11 @@ class Planner(Protocol):
 
 
 class ControllerService:
-    """One controller of a cluster; of several, the one that leads acts.
+    """One controller of a cluster: it stands for all shards of accounts, and acts for those that it leads.
 
     `view` is started and stopped by its owner. Without a `planner` nothing is reserved, and all other duties go on.
+    `shards` is their number on a store that has none yet, else the store's own counts. A controller that dies is
+    noticed after `ttl_ms`.
     """
 
     def __init__(
@@ -61,40 +62,51 @@ class ControllerService:
         clock: Clock,
         planner: Planner | None = None,
         settings: ControllerSettings | None = None,
+        shards: int | None = None,
+        ttl_ms: int = TTL_MS,
     ) -> None:
         self._store = store
         self._view = view
         self._clock = clock
         self._planner = planner
         self._settings = settings
+        self._shards = shards
+        self._ttl_ms = ttl_ms
+        self._territory = Territory()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
 
+    @property
+    def territory(self) -> Territory:
+        """What is led at present, as far as is known."""
+        return self._territory
+
     async def run(self, candidate: str) -> None:
-        """Stand for election, and lead whenever elected, until cancelled."""
+        """Stand for the shards, and lead those that are won, until cancelled; then resign all. Raises Invalid."""
         while True:
             try:
-                async with leadership(self._store, ELECTION, candidate=candidate) as term:
-                    log.info("controller %s leads", candidate)
-                    await self._lead_until(term.lost(), term.fence)
+                async with leased(self._store, ttl_ms=self._ttl_ms) as lease:
+                    await self._live(lease, candidate)
             except Unavailable as away:
                 await self._clock.sleep_until(self._clock.now_ms() + away.retry_after_ms)
 
-    async def _lead_until(self, end: Coroutine[None, None, None], fence: Compare) -> None:
-        leading = asyncio.create_task(self.lead(fence))
-        ending = asyncio.create_task(end)
-        try:
-            await asyncio.wait({leading, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if leading.done():
-                leading.result()
-        finally:
-            ending.cancel()
-            leading.cancel()
-            await asyncio.wait({leading, ending})
-
-    async def lead(self, fence: Compare) -> None:
-        """Do the controller's duties for one term of leadership, until cancelled."""
-        machine = ControllerMachine(fence, self._settings)
+    async def _live(self, lease: Lease, candidate: str) -> None:
+        """Stand and lead until the lease is lost."""
         self._events = asyncio.Queue()
+        election = ShardElection(
+            self._store, lease, candidate=candidate, tell=self._take_territory, shards=self._shards
+        )
+        try:
+            await first_of(election.run(), self.lead(Territory()))
+        finally:
+            self._territory = Territory()
+
+    def _take_territory(self, territory: Territory) -> None:
+        self._territory = territory
+        self.tell(TerritoryChanged(territory))
+
+    async def lead(self, territory: Territory) -> None:
+        """Do the controller's duties for a territory, and for what it becomes, until cancelled."""
+        machine = ControllerMachine(territory, self._settings)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
             event: Event = Tick()

@@ -1,165 +1,191 @@
-"""Who leads: a key under a lease on any store, watched by those who wait, and the fence for a leader's writes."""
+"""A controller's candidacy on a store: agrees on the number of shards, claims some, gives some up."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager, suppress
+import logging
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
-from addrcast.core.domain.errors import AddrcastError, OutcomeUnknown, Stale, Unavailable
-from addrcast.core.domain.keyspace import election_key
-from addrcast.core.domain.transaction import Compare, Put, Transaction
+from addrcast.core.controller.candidacy import Candidacy
+from addrcast.core.controller.standing import SHARDS, Standing, candidate_key
+from addrcast.core.controller.territory import SHARDS_MAX, Territory
+from addrcast.core.domain.errors import Conflict, Invalid, Stale, Unavailable
+from addrcast.core.domain.transaction import Put, Transaction
 from addrcast.ports.store import Compacted
+from addrcast.runtime.lease import first_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable
 
+    from addrcast.core.controller.candidacy import CandidacySettings, Moves
+    from addrcast.core.domain.transaction import Result
     from addrcast.ports.store import Store
+    from addrcast.runtime.lease import Lease
 
-TTL_MS = 5000
-_KEEP_ALIVES_PER_TTL = 3
+log = logging.getLogger(__name__)
+
+DEFAULT_SHARDS = 16
 _RETRY_S = 0.2
 
 
-class Leadership:
-    """A term of leading.
+class ShardElection:
+    """Stands for all shards of one store under one lease.
 
-    A term can be over before its holder notices, so `is_lost` protects nothing: every write of the leader carries
-    `fence` among its compares, and is refused once this term has ended.
+    `tell` gets the territory whenever it is another. It is told of a shard's loss before the shard is given up, and
+    may learn late of one that was taken away: every write that the fences are for carries them. All shards are
+    resigned in one moment when the lease is revoked.
     """
 
-    def __init__(self, fence: Compare) -> None:
-        self.fence = fence
-        self._end = asyncio.Event()
+    def __init__(
+        self,
+        store: Store,
+        lease: Lease,
+        *,
+        candidate: str,
+        tell: Callable[[Territory], None],
+        shards: int | None = None,
+        settings: CandidacySettings | None = None,
+    ) -> None:
+        self.standing = Standing()
+        self._store = store
+        self._lease = lease
+        self._name = candidate
+        # one name may be used twice, a lease is not
+        self._candidacy = Candidacy(f"{candidate} {lease.number}", settings)
+        self._tell = tell
+        self._told = Territory()
+        self._shards = shards
+        self._moved = asyncio.Event()
+        self._noted = ""
 
-    @property
-    def is_lost(self) -> bool:
-        """Whether the end of the term has been noticed."""
-        return self._end.is_set()
+    async def run(self) -> None:
+        """Stand until the lease is lost, or until cancelled. Raises Invalid for a number that cannot be."""
+        if self._shards is not None:
+            check_shards(self._shards)
+        await first_of(self._lease.lost(), self._follow(), self._act())
 
-    async def lost(self) -> None:
-        """Wait until the end of the term is noticed."""
-        await self._end.wait()
-
-    def end(self) -> None:
-        """Note that the term is over."""
-        self._end.set()
-
-
-@asynccontextmanager
-async def leadership(store: Store, name: str, *, candidate: str, ttl_ms: int = TTL_MS) -> AsyncIterator[Leadership]:
-    """Wait until `candidate` leads the election `name`, lead inside the block, resign when it is left.
-
-    The block is not interrupted when the term is lost; it watches `lost()`. Raises Unavailable where the store
-    cannot be reached before the term begins.
-    """
-    key = election_key(name)
-    loop = asyncio.get_running_loop()
-    while True:
-        await _vacancy(store, key)
-        deadline = loop.time() + ttl_ms / 1000
-        lease = await store.grant(ttl_ms=ttl_ms)
+    async def _follow(self) -> None:
         try:
-            fence = await _claim(store, key, candidate, lease)
-            if fence is None:
-                continue
-            term = Leadership(fence)
-            guard = asyncio.create_task(_guard(store, term, lease, ttl_ms / 1000, deadline))
+            await self._announce()
+        except Stale:  # the lease is over
+            return
+        while True:
             try:
-                yield term
-            finally:
-                await _stop(guard)
-            return
-        finally:
-            with suppress(AddrcastError):  # then the lease ends by itself
-                await store.revoke(lease)
+                with suppress(Compacted):
+                    await self._watch()
+            except Unavailable:  # the lease decides how long that may last
+                await asyncio.sleep(_RETRY_S)
 
-
-async def _vacancy(store: Store, key: str) -> None:
-    """Wait until nobody holds the key."""
-    while True:
-        page = await store.read([key])
-        if not page.items:
-            return
-        await _change_of(store, key, page.revision)
-
-
-async def _claim(store: Store, key: str, candidate: str, lease: int) -> Compare | None:
-    """Put the key if nobody did; the fence where it now hangs on our lease, None where another was first."""
-    claim = Transaction((Compare(key, 0),), (Put(key, candidate.encode(), lease),))
-    while True:
-        try:
-            (result,) = await store.commit([claim])
-        except OutcomeUnknown:  # asking again is safe: our own key is known by its lease
-            await asyncio.sleep(_RETRY_S)
-            continue
-        except Stale:  # the lease ended meanwhile, and the key with it
-            return None
-        if result.is_success:
-            return Compare(key, result.revision)
-        (holder,) = result.current
-        if holder is not None and holder.lease == lease:
-            return Compare(key, holder.mod_revision)
-        return None
-
-
-async def _guard(store: Store, term: Leadership, lease: int, ttl_s: float, deadline: float) -> None:
-    """End the term when the lease is over or the key is no longer ours."""
-    tasks = [
-        asyncio.create_task(_keep_alive(store, lease, ttl_s, deadline)),
-        asyncio.create_task(_overthrow(store, term.fence)),
-    ]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        term.end()
-        for task in tasks:
-            await _stop(task)
-
-
-async def _keep_alive(store: Store, lease: int, ttl_s: float, deadline: float) -> None:
-    """Keep a lease alive; returns when it is over, or may be as far as can be known from here."""
-    loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(ttl_s / _KEEP_ALIVES_PER_TTL)
-        begin = loop.time()
-        try:
-            async with asyncio.timeout_at(deadline):
-                await store.keep_alive(lease)
-        except Stale:
-            return
-        except (Unavailable, TimeoutError):
-            if loop.time() >= deadline:
+    async def _announce(self) -> None:
+        key, number = candidate_key(self._lease.number), self._lease.number
+        put = Transaction((), (Put(key, self._candidacy.candidate.encode(), number),))
+        while True:
+            try:
+                await self._store.commit([put])
+            except Unavailable:
+                await asyncio.sleep(_RETRY_S)
+            else:
                 return
-        else:
-            deadline = begin + ttl_s
 
-
-async def _overthrow(store: Store, fence: Compare) -> None:
-    """Wait until something else stands at the key than what the fence names."""
-    while True:
-        try:
-            page = await store.read([fence.key])
-            if [item.mod_revision for item in page.items] != [fence.revision]:
-                return
-            await _change_of(store, fence.key, page.revision)
-        except Unavailable:  # the lease decides how long that may last
-            await asyncio.sleep(_RETRY_S)
-
-
-async def _change_of(store: Store, key: str, after_revision: int) -> None:
-    """Wait until a key changes, or until that can no longer be told."""
-    with suppress(Compacted):
-        async with aclosing(store.watch([key], after_revision=after_revision)) as changes:
+    async def _watch(self) -> None:
+        page = await self._store.scan(SHARDS)
+        self.standing = Standing.from_items(page.items)
+        self._moved.set()
+        async with aclosing(self._store.watch([SHARDS], after_revision=page.revision)) as changes:
             async for change in changes:
-                # longer names begin with this one
-                if any(event.key == key for event in change.events):
-                    return
+                for event in change.events:
+                    self.standing.apply(event.key, event.value, event.mod_revision)
+                self._moved.set()
+
+    async def _act(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            deadline_ms = self._candidacy.deadline_ms(round(loop.time() * 1000))
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(None if deadline_ms is None else deadline_ms / 1000):
+                    await self._moved.wait()
+            self._moved.clear()
+            try:
+                if not self.standing.shards:
+                    await self._agree()
+                moves = self._candidacy.step(self.standing, round(loop.time() * 1000))
+                await self._move(moves)
+            except Stale:  # the lease is over
+                return
+            except Unavailable:  # what was done of it shows in the watch
+                await asyncio.sleep(_RETRY_S)
+                self._moved.set()
+
+    async def _agree(self) -> None:
+        """Propose a number where none stands; whoever is first sets it for all."""
+        standing = self.standing
+        if standing.number_revision:
+            self._note("waits: a controller without shards leads, or one newer than this set their number")
+        else:
+            (result,) = await self._store.commit([standing.renumbering(self._shards or DEFAULT_SHARDS)])
+            if result.is_success:
+                log.info("controllers go by %d shards from now on", self._shards or DEFAULT_SHARDS)
+
+    async def _move(self, moves: Moves) -> None:
+        standing, me = self.standing, self._candidacy.candidate
+        if standing.shards and self._shards not in {None, standing.shards}:
+            self._note(
+                f"goes by the {standing.shards} shards that the store has, not by {self._shards} as it was told"
+            )
+        territory = standing.territory_of(me)
+        if moves.resigned is not None:
+            rest = {shard: fence for shard, fence in territory.fences.items() if shard != moves.resigned}
+            self._report(Territory(territory.shards, rest))
+            await self._store.commit([standing.resignation(moves.resigned)])
+            return
+        self._report(territory)
+        if moves.claims:
+            claims = [standing.claim(shard, me, lease=self._lease.number) for shard in moves.claims]
+            self._learn(claims, await self._store.commit(claims))
+            self._report(self.standing.territory_of(me))
+
+    def _learn(self, claims: list[Transaction], results: list[Result]) -> None:
+        """Know what was won before the watch shows it; what was lost it will show."""
+        for claim, result in zip(claims, results, strict=True):
+            (put,) = claim.writes
+            if result.is_success and isinstance(put, Put):
+                self.standing.apply(put.key, put.value, result.revision)
+
+    def _report(self, territory: Territory) -> None:
+        if territory != self._told and (territory.fences or self._told.fences):
+            self._told = territory
+            led = ", ".join(map(str, territory.fences)) or "none"
+            log.info("controller %s leads of %d shards: %s", self._name, territory.shards, led)
+            self._tell(territory)
+
+    def _note(self, what: str) -> None:
+        if what != self._noted:
+            self._noted = what
+            log.warning("controller %s %s", self._name, what)
 
 
-async def _stop(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end; what it raised of itself is raised here."""
-    task.cancel()
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.result()
+async def renumber(store: Store, shards: int) -> int:
+    """Divide the accounts of a store into another number of shards; answers the former one, 0 for none.
+
+    All leaders lose their shards in the moment in which it changes, and stand anew. Nothing happens where the
+    number is that already.
+
+    Raises: Invalid; Conflict where controllers without shards run, or another changed it meanwhile.
+    """
+    check_shards(shards)
+    standing = Standing.from_items((await store.scan(SHARDS)).items)
+    if standing.shards == shards:
+        return shards
+    if standing.number_revision and not standing.shards:
+        raise Conflict("a controller of a version without shards leads; stop those first")
+    (result,) = await store.commit([standing.renumbering(shards)])
+    if not result.is_success:
+        raise Conflict("the number of shards was changed meanwhile: look at it, then change it again")
+    return standing.shards
+
+
+def check_shards(shards: int) -> None:
+    """Raise Invalid for a number of shards that cannot be."""
+    if not 1 <= shards <= SHARDS_MAX:
+        raise Invalid("shards", shards, f"1 to {SHARDS_MAX} are possible")

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from addrcast.core.controller.territory import Territory
 from addrcast.core.domain.codec import encode
 from addrcast.core.domain.keyspace import EPOCH, account_key, election_key, host_alive_key, host_key, pool_key
 from addrcast.core.domain.ledger import Ledger
-from addrcast.core.domain.record import EpochState, Host, HostState, InstanceState, Outcome, StoreEpoch
+from addrcast.core.domain.record import (
+    AddressState,
+    Attached,
+    EpochState,
+    Host,
+    HostState,
+    InstanceState,
+    Outcome,
+    StoreEpoch,
+)
 from addrcast.core.domain.resource import Account, Pool, PoolKind
 from addrcast.core.domain.transaction import Compare, Delete, Put, Transaction
 from addrcast.core.domain.transitions import FreeAddress, end_of_hold, preempt, release, reserve
@@ -26,6 +36,19 @@ if TYPE_CHECKING:
 LOGICAL_POOL = "logical"
 PHYSICAL_POOL = "physical"
 ELECTION = "controller"
+
+
+def attached_on(ledger: Ledger, host: str) -> dict[str, tuple[Attached, ...]]:
+    """What a host has attached if it is what is bound on it, by account."""
+    found = {
+        account: tuple(
+            Attached(logical, record.required.physical, record.required.instance, record.required.attempt)
+            for logical, record in sorted(ledger.records(account).items())
+            if record.required.state is AddressState.BOUND and record.required.host == host
+        )
+        for account in ledger.accounts_with_records()
+    }
+    return {account: attached for account, attached in found.items() if attached}
 
 
 class ModelCluster:
@@ -89,13 +112,18 @@ class ModelCluster:
         self.store.commit([Transaction((), (Delete(host_alive_key(name)),))])
 
     def restore(self) -> None:
-        """What follows a restore from a backup: another epoch, closed."""
+        """What follows a restore from a backup: another epoch, closed; hosts have what is bound on them."""
+        ledger = self.ledger()
+        for host in self.hosts.values():
+            host.attach(attached_on(ledger, host.name), self.now_ms)
         epoch = self.ledger().epoch.required.epoch + 1
         self.put(EPOCH, StoreEpoch(epoch=epoch, state=EpochState.CLOSED))
 
-    def controller(self, settings: ControllerSettings | None = None) -> ModelController:
-        """A controller that leads."""
-        return ModelController(self.store, self.fence, settings=settings)
+    def controller(
+        self, settings: ControllerSettings | None = None, *, territory: Territory | None = None
+    ) -> ModelController:
+        """A controller that leads all there is, or only a territory."""
+        return ModelController(self.store, territory or Territory.whole(self.fence), settings=settings)
 
     def leave(self, host: str, account: str) -> bool:
         """A host shall leave an account of which nothing lies on it."""

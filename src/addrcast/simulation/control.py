@@ -11,17 +11,19 @@ from addrcast.core.domain.ledger import Ledger
 if TYPE_CHECKING:
     from addrcast.core.controller.messages import Effect, Event
     from addrcast.core.controller.settings import ControllerSettings
-    from addrcast.core.domain.transaction import Compare
+    from addrcast.core.controller.territory import Territory
     from addrcast.simulation.store import ModelStore
 
 
 class ModelController:
     """What the controller asks for waits in `asked`, answers wait in `answers`; `catch_up` moves its view on."""
 
-    def __init__(self, store: ModelStore, fence: Compare, *, settings: ControllerSettings | None = None) -> None:
+    def __init__(
+        self, store: ModelStore, territory: Territory, *, settings: ControllerSettings | None = None
+    ) -> None:
         self.store = store
         self.ledger = Ledger.from_items(store.scan("").items, store.revision)
-        self.machine = ControllerMachine(fence, settings)
+        self.machine = ControllerMachine(territory, settings)
         self.asked: list[Commit] = []
         self.answers: list[Event] = []
         self.reports: list[str] = []

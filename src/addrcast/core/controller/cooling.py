@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from addrcast.core.controller.settings import ControllerSettings
+    from addrcast.core.controller.territory import Territory
     from addrcast.core.domain.ledger import Ledger
     from addrcast.core.domain.record import Entry
     from addrcast.core.propagation.audience import Audience
@@ -30,7 +31,7 @@ class Judged(NamedTuple):
 
 
 class CoolingJudge:
-    """Judges everything that cools in a ledger, as it stands at one time."""
+    """Judges what cools in a ledger, as it stands at one time: everything, or what is of a territory."""
 
     def __init__(
         self,
@@ -40,12 +41,14 @@ class CoolingJudge:
         *,
         now_ms: int,
         overridden: frozenset[str] = frozenset(),
+        territory: Territory | None = None,
     ) -> None:
         self._ledger = ledger
         self._settings = settings
         self._stamps = stamps
         self._now_ms = now_ms
         self._overridden = overridden
+        self._territory = territory
         self._audiences: dict[str, Audience] = {}
         self._tiers = ledger.tiers()
         self._longest_ms = max(tier.cooldown_ms for tier in self._tiers.values())
@@ -58,16 +61,23 @@ class CoolingJudge:
         skew_max_ms = self._settings.skew_max_ms
         for record in self._ledger.cooling_records():
             account = parts_of(record.key).first
+            if not self._has(account):
+                continue
             cooling = cooling_of_record(record, cooldown_ms=self._cooldown_ms(account), skew_max_ms=skew_max_ms)
             if record.revision <= self._ledger.revision:
                 verdict = self._verdict(account, cooling)
                 yield Judged(record, verdict, end_of_cooling(self._ledger.epoch, record))
         for hold in self._ledger.cooling_physicals():
             account = hold.required.account
+            if not self._has(account):
+                continue
             cooling = cooling_of_physical(hold, cooldown_ms=self._cooldown_ms(account), skew_max_ms=skew_max_ms)
             if hold.revision <= self._ledger.revision:
                 verdict = self._verdict(account, cooling)
                 yield Judged(hold, verdict, end_of_old_physical(self._ledger.epoch, hold))
+
+    def _has(self, account: str) -> bool:
+        return self._territory is None or self._territory.has(account)
 
     def _verdict(self, account: str, cooling: Cooling) -> CoolingVerdict:
         if account not in self._audiences:

@@ -12,6 +12,7 @@ from addrcast.core.domain.transitions import Draft, age_out, end_of_hold
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from addrcast.core.controller.territory import Territory
     from addrcast.core.domain.address import Prefix
     from addrcast.core.domain.ledger import Ledger
     from addrcast.core.domain.record import Entry, Record
@@ -62,14 +63,17 @@ class Drains:
         )
 
 
-def going_back(ledger: Ledger, stamps: FutureStamps, *, fence: Compare, now_ms: int) -> Iterator[Draft]:
-    """All idle addresses that go back now, whatever a plan wants: past the age limit of their tier, or draining.
+def going_back(ledger: Ledger, stamps: FutureStamps, *, territory: Territory, now_ms: int) -> Iterator[Draft]:
+    """The idle addresses of a territory that go back now, whatever a plan wants: past their age limit, or draining.
 
     An account that is not declared any more drains. What is unwanted goes by a plan, once its hold is over.
     """
     drains = Drains(ledger)
     tiers = ledger.tiers()
     for account in ledger.accounts_with_records():
+        fence = territory.fence_of(account)
+        if fence is None:
+            continue
         declared = ledger.account(account).value
         tier = None if declared is None or declared.is_draining else tiers.get(declared.tier)
         limit_ms = 0 if tier is None else tier.age_limit_ms

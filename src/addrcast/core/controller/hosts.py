@@ -10,6 +10,7 @@ from addrcast.core.domain.transitions_host import host_lost, idle, leave, subscr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from addrcast.core.controller.territory import Territory
     from addrcast.core.domain.ledger import Ledger
     from addrcast.core.domain.record import Entry, Subscription
     from addrcast.core.domain.transaction import Compare
@@ -59,9 +60,9 @@ class IdleHosts:
     def __init__(self) -> None:
         self._since: dict[str, tuple[int, int]] = {}
 
-    def leaving(self, ledger: Ledger, *, leave_after_ms: int, now_ms: int) -> Iterator[Draft]:
+    def leaving(self, ledger: Ledger, *, territory: Territory, leave_after_ms: int, now_ms: int) -> Iterator[Draft]:
         """The next step of every host that has had nothing for so long; cooling addresses are something, too."""
-        found = list(_unused(ledger))
+        found = list(_unused(ledger, territory))
         self._since = {entry.key: self._since_when(entry, now_ms) for entry in found if entry.required.stands}
         for entry in found:
             if not entry.required.stands:
@@ -75,8 +76,8 @@ class IdleHosts:
         return known if known is not None and known[0] == entry.revision else (entry.revision, now_ms)
 
 
-def _unused(ledger: Ledger) -> Iterator[Entry[Subscription]]:
-    for account in ledger.mirrored_accounts():
+def _unused(ledger: Ledger, territory: Territory) -> Iterator[Entry[Subscription]]:
+    for account in filter(territory.has, ledger.mirrored_accounts()):
         used = {host for (_, host), count in ledger.places(account).items() if count}
         for host, subscription in ledger.subscriptions(account).items():
             if host not in used and not subscription.required.is_leaving:
@@ -90,9 +91,9 @@ def missing_subscription(ledger: Ledger, host: str, account: str) -> Draft | Non
     return subscribe(ledger.epoch, subscription) if is_missing else None
 
 
-def missing_subscriptions(ledger: Ledger) -> Iterator[Draft]:
+def missing_subscriptions(ledger: Ledger, territory: Territory) -> Iterator[Draft]:
     """A subscription for every host that has, or will have, instances of an account and does not mirror it."""
-    for account in ledger.accounts_with_records():
+    for account in filter(territory.has, ledger.accounts_with_records()):
         hosts = {host for (state, host), count in ledger.places(account).items() if count and state in _SERVED}
         for host in sorted(host for host in hosts if host is not None):
             draft = missing_subscription(ledger, host, account)

@@ -21,9 +21,11 @@ from addrcast.core.controller.messages import (
     PlanMade,
     Report,
     RequestPlan,
+    TerritoryChanged,
 )
 from addrcast.core.controller.reserving import PlanInProgress
 from addrcast.core.controller.settings import ControllerSettings
+from addrcast.core.controller.territory import Territory
 from addrcast.core.controller.tombstones import ended_tombstones
 from addrcast.core.domain.errors import Stale
 from addrcast.core.domain.record import EpochState
@@ -38,18 +40,19 @@ if TYPE_CHECKING:
 
 
 class ControllerMachine:
-    """One term of leadership; a new one begins with a new machine, whose `fence` is the new election key.
+    """A controller and the shards that it leads, none or all of them; `TerritoryChanged` gives it others.
 
     Invariants: a duty has one commit under way; a key whose transaction lost a compare is left alone until the
     ledger has come to the revision at which it lost. Two controllers at once, or one that acts on an old ledger,
-    break nothing: every transaction compares what it was decided on.
+    break nothing: every transaction compares what it was decided on, and one that is fenced compares the election
+    key of the shard whose duty it is.
     """
 
-    def __init__(self, fence: Compare, settings: ControllerSettings | None = None) -> None:
+    def __init__(self, territory: Territory | None = None, settings: ControllerSettings | None = None) -> None:
         self.settings = settings or ControllerSettings()
         self.stamps = FutureStamps(skew_max_ms=self.settings.skew_max_ms)
         self.overridden: frozenset[str] = frozenset()
-        self._fence = fence
+        self.territory = territory or Territory()
         self._signs = SignsOfLife()
         self._idle_hosts = IdleHosts()
         self._busy: set[Duty] = set()
@@ -67,11 +70,11 @@ class ControllerMachine:
 
     def deadline_ms(self, now_ms: int) -> int:
         """When to step with a Tick, unless an event comes first."""
-        due = (
-            [self._sweep_ms, self._round_ms]
-            if self._is_planning
-            else [self._sweep_ms, self._round_ms, self._plan_ms]
-        )
+        if not self.territory.fences:
+            return now_ms + self.settings.plan_every_ms
+        due = [self._sweep_ms, self._round_ms]
+        if self.territory.first is not None and not self._is_planning:
+            due.append(self._plan_ms)
         return max(now_ms, self._pause_ms, min(due))
 
     def _take(self, event: Event, now_ms: int) -> list[Effect]:
@@ -92,7 +95,24 @@ class ControllerMachine:
             case CoolingOverridden():
                 self.overridden |= event.keys
                 self._sweep_ms = now_ms
+            case TerritoryChanged():
+                self._move(event.territory)
         return effects
+
+    def _move(self, territory: Territory) -> None:
+        before, self.territory = self.territory, territory
+        # there may be work in what is new
+        self._sweep_ms = self._round_ms = self._leave_ms = 0
+        if before.shards != territory.shards or not before.fences.keys() <= territory.fences.keys():
+            # what was noted of the accounts that another leads now must not outlive that
+            self.stamps = FutureStamps(skew_max_ms=self.settings.skew_max_ms)
+            self._idle_hosts = IdleHosts()
+        if before.first != territory.first:
+            self._signs = SignsOfLife()
+            self._plan = None
+            self._is_planning = False
+            self._number += 1
+            self._plan_ms = 0
 
     def _committed(self, event: Committed) -> None:
         duty = event.cause.duty
@@ -111,7 +131,7 @@ class ControllerMachine:
 
     def _proceed(self, ledger: Ledger, now_ms: int) -> list[Effect]:
         self._lost_at = {key: at for key, at in self._lost_at.items() if at > ledger.revision}
-        if ledger.epoch.value is None or now_ms < self._pause_ms:
+        if ledger.epoch.value is None or now_ms < self._pause_ms or not self.territory.fences:
             return []
         effects: list[Effect] = []
         if now_ms >= self._sweep_ms:
@@ -127,30 +147,48 @@ class ControllerMachine:
         return effects
 
     def _sweep(self, ledger: Ledger, now_ms: int) -> Iterator[Effect]:
-        settings, fence = self.settings, self._fence
-        judge = CoolingJudge(ledger, settings, self.stamps, now_ms=now_ms, overridden=self.overridden)
-        opening = opened(ledger, fence=fence, lost_hosts=settings.lost_hosts)
+        settings, territory = self.settings, self.territory
+        judge = CoolingJudge(
+            ledger, settings, self.stamps, now_ms=now_ms, overridden=self.overridden, territory=territory
+        )
         yield from self._commit(Duty.COOLING, (judged.end for judged in judge.judged() if judged.verdict.is_over))
         yield from self._commit(
             Duty.TOMBSTONES,
-            ended_tombstones(ledger, self.stamps, tombstone_ms=settings.tombstone_ms, now_ms=now_ms),
+            ended_tombstones(
+                ledger, self.stamps, territory=territory, tombstone_ms=settings.tombstone_ms, now_ms=now_ms
+            ),
         )
+        if territory.first is not None:
+            yield from self._sweep_whole(ledger, territory.first, now_ms)
+
+    def _sweep_whole(self, ledger: Ledger, fence: Compare, now_ms: int) -> Iterator[Effect]:
+        """The duties that are not of an account."""
+        settings = self.settings
         yield from self._commit(
             Duty.LOST_HOSTS,
             self._signs.lost(ledger, fence=fence, host_lost_ms=settings.host_lost_ms, now_ms=now_ms),
         )
+        opening = opened(ledger, fence=fence, lost_hosts=settings.lost_hosts)
         yield from self._commit(Duty.EPOCH, [] if opening is None else [opening])
 
     def _round(self, ledger: Ledger, now_ms: int) -> Iterator[Effect]:
-        yield from self._commit(Duty.SUBSCRIPTIONS, missing_subscriptions(ledger))
-        yield from self._commit(Duty.GIVING_BACK, going_back(ledger, self.stamps, fence=self._fence, now_ms=now_ms))
+        territory = self.territory
+        yield from self._commit(Duty.SUBSCRIPTIONS, missing_subscriptions(ledger, territory))
+        yield from self._commit(
+            Duty.GIVING_BACK, going_back(ledger, self.stamps, territory=territory, now_ms=now_ms)
+        )
         if now_ms >= self._leave_ms:
             settings = self.settings
             self._leave_ms = now_ms + settings.leave_every_ms
-            drafts = self._idle_hosts.leaving(ledger, leave_after_ms=settings.leave_after_ms, now_ms=now_ms)
+            drafts = self._idle_hosts.leaving(
+                ledger, territory=territory, leave_after_ms=settings.leave_after_ms, now_ms=now_ms
+            )
             yield from self._commit(Duty.LEAVING, drafts)
 
     def _carry_out(self, ledger: Ledger, now_ms: int) -> Iterator[Effect]:
+        fence = self.territory.first
+        if fence is None:
+            return
         if ledger.epoch.required.state is not EpochState.OPEN:
             # what looks free may still be in the tables of hosts that were not heard
             self._plan_ms = max(self._plan_ms, self._round_ms)
@@ -164,7 +202,7 @@ class ControllerMachine:
         if self._plan is None or Duty.PLAN in self._busy or ledger.revision < self._plan_revision:
             return
         try:
-            drafts = self._plan.next(ledger, fence=self._fence, batch_max=self.settings.batch_max, now_ms=now_ms)
+            drafts = self._plan.next(ledger, fence=fence, batch_max=self.settings.batch_max, now_ms=now_ms)
         except Stale as expired:
             self._plan = None
             yield Report(str(expired))

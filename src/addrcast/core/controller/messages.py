@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from addrcast.core.controller.territory import Territory
 from addrcast.core.domain.transaction import Result
 from addrcast.core.domain.transitions import Draft
 
@@ -102,5 +103,12 @@ class CoolingOverridden:
     keys: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class TerritoryChanged:
+    """Other shards are led here from now on, or under other fences."""
+
+    territory: Territory
+
+
 Effect = Commit | RequestPlan | Report
-Event = LedgerChanged | Tick | Committed | Away | PlanMade | PlanFailed | CoolingOverridden
+Event = LedgerChanged | Tick | Committed | Away | PlanMade | PlanFailed | CoolingOverridden | TerritoryChanged

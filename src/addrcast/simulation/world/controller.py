@@ -1,11 +1,12 @@
-"""A simulated candidate for controller: campaigns, leads, is deposed, and may act on all the same."""
+"""A simulated controller: stands for all shards, leads some, is deposed, and may act on all the same."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from addrcast.core.controller.candidacy import Candidacy, CandidacySettings
 from addrcast.core.controller.machine import ControllerMachine
 from addrcast.core.controller.messages import (
     Away,
@@ -16,11 +17,12 @@ from addrcast.core.controller.messages import (
     PlanMade,
     Report,
     RequestPlan,
+    TerritoryChanged,
     Tick,
 )
+from addrcast.core.controller.standing import SHARDS, Standing, candidate_key
 from addrcast.core.domain.errors import AddrcastError, Stale
-from addrcast.core.domain.keyspace import election_key
-from addrcast.core.domain.transaction import Compare, Put, Transaction
+from addrcast.core.domain.transaction import Put, Transaction
 from addrcast.core.reservation.plan import plan_for
 from addrcast.core.reservation.plan_input import PlanSettings
 from addrcast.core.reservation.policy import ServedNeed
@@ -37,16 +39,24 @@ if TYPE_CHECKING:
     from addrcast.simulation.store import ModelStore
     from addrcast.simulation.world.link import Link
 
-ELECTION = election_key("controller")
 LEASE_MS = 1_500
+PATIENCE = CandidacySettings(take_after_ms=600, give_after_ms=1_000, give_after_max_ms=4_000)
 BEAT_MS = 300
 PLAN_TTL_MS = 5_000
+
+
+class Held(NamedTuple):
+    """A lease that lives, in which lineage of the store, and the election as it stands then."""
+
+    lease: int
+    lineage: int
+    standing: Standing
 
 
 class SimulatedController:
     """Owns a lease, a machine while it believes to lead, and a ledger.
 
-    `stubborn_ms` is how long it acts on with its old fence once it could know that it is deposed. `prefixes` are
+    `stubborn_ms` is how long it acts on with its old fences once it could know that it is deposed. `prefixes` are
     what it watches.
     """
 
@@ -70,6 +80,7 @@ class SimulatedController:
         self._clock_ahead_ms = clock_ahead_ms
         self._lease = 0
         self._lineage = 0
+        self._candidacy = Candidacy(name)
         self._tick_at_ms = 0
         self._follower = Follower(link, lambda: self._step(self.machine, LedgerChanged()), prefixes=prefixes)
         self._beat()
@@ -82,34 +93,60 @@ class SimulatedController:
     def _beat(self) -> None:
         self.link.timeline.after(BEAT_MS, self._beat)
         now_ms = self.link.timeline.now_ms
-        lease, machine, site = self._lease, self.machine, self.link.site
+        site = self.link.site
+        if self._lease and self._lineage != site.lineage:
+            self._depose("the number of the lease may be another's in a store that went back")
+        if not self._lease and self.machine is not None:
+            return  # deposed, and acting on
+        lease = self._lease
 
-        def hold(model: ModelStore) -> tuple[int, Compare | None]:
-            if machine is not None:
-                if self._lineage != site.lineage:
-                    raise Stale("the number of the lease may be another's in a store that went back")
-                model.keep_alive(lease, now_ms=now_ms)
-                return lease, None
-            if model.read([ELECTION]).items:
-                return 0, None
-            self._lineage = site.lineage
-            granted = model.grant(ttl_ms=LEASE_MS, now_ms=now_ms)
-            put = Put(ELECTION, self.name.encode(), granted)
-            won = model.commit([Transaction((Compare(ELECTION, 0),), (put,))])[0]
-            return granted, Compare(ELECTION, won.revision)
+        def hold(model: ModelStore) -> Held:
+            held = lease or model.grant(ttl_ms=LEASE_MS, now_ms=now_ms)
+            model.keep_alive(held, now_ms=now_ms)
+            if not lease:
+                put = Put(candidate_key(held), self._candidate_of(held).encode(), held)
+                model.commit([Transaction((), (put,))])
+            return Held(held, site.lineage, Standing.from_items(model.scan(SHARDS).items))
 
-        self.link.ask(hold, self._held)
+        self.link.ask(hold, lambda answer: self._held(lease, answer))
 
-    def _held(self, answer: tuple[int, Compare | None] | AddrcastError | None) -> None:
-        if isinstance(answer, Stale) and self.machine is not None:
-            deposed = self.machine
-            self._lease = 0
-            self.link.timeline.after(self._dice.randint(0, self.stubborn_ms), lambda: self._resign(deposed))
-        elif isinstance(answer, tuple) and answer[1] is not None:
-            self._lease, fence = answer[0], answer[1]
-            self.machine = ControllerMachine(fence, self._settings)
-            self.link.timeline.note(self.name, f"leads from {fence.revision}")
+    def _candidate_of(self, lease: int) -> str:
+        return f"{self.name} {lease}"
+
+    def _held(self, asked: int, answer: Held | AddrcastError | None) -> None:
+        if asked != self._lease:
+            return
+        if isinstance(answer, Stale):
+            self._depose("the lease is over")
+        elif isinstance(answer, Held):
+            if not asked:
+                self._lease, self._lineage = answer.lease, answer.lineage
+                self._candidacy = Candidacy(self._candidate_of(answer.lease), PATIENCE)
+            self._stand(answer.standing)
+
+    def _stand(self, standing: Standing) -> None:
+        """Move as the candidacy says, then lead what the store says."""
+        moves = self._candidacy.step(standing, self.link.timeline.now_ms)
+        transactions = [standing.claim(each, self._candidacy.candidate, lease=self._lease) for each in moves.claims]
+        if moves.resigned is not None:
+            transactions.append(standing.resignation(moves.resigned))
+        territory = standing.territory_of(self._candidacy.candidate)
+        if self.machine is None and territory.fences:
+            self.machine = ControllerMachine(territory, self._settings)
+            self.link.timeline.note(self.name, f"leads {[*territory.fences]}")
             self._step(self.machine, LedgerChanged())
+        elif self.machine is not None and territory != self.machine.territory:
+            self.link.timeline.note(self.name, f"leads {[*territory.fences]}")
+            self._step(self.machine, TerritoryChanged(territory))
+        if transactions:
+            self.link.ask(lambda model: model.commit(transactions))
+
+    def _depose(self, why: str) -> None:
+        self.link.timeline.note(self.name, why)
+        self._lease = 0
+        deposed = self.machine
+        if deposed is not None:
+            self.link.timeline.after(self._dice.randint(0, self.stubborn_ms), lambda: self._resign(deposed))
 
     def _resign(self, deposed: ControllerMachine) -> None:
         if self.machine is deposed:

@@ -9,6 +9,7 @@ from addrcast.core.agent.machine import AgentMachine
 from addrcast.core.agent.settings import AgentSettings
 from addrcast.core.assignment.request import Want
 from addrcast.core.controller.settings import ControllerSettings
+from addrcast.core.controller.standing import Standing
 from addrcast.core.dataplane.compile import mapped_physical
 from addrcast.core.dataplane.unapplied import Backoff
 from addrcast.core.domain.address import Family
@@ -63,6 +64,7 @@ class World:
         self.variant = variant
         self.dice = Random(f"world {seed}")
         self.mix = draw_mix(self.dice, variant.emphasis)
+        self.shards = Random(f"shards {seed}").randint(1, 3)
         self.timeline = Timeline()
         self.site = Site(self.timeline)
         self.truth = Truth()
@@ -163,6 +165,7 @@ class World:
         is_shared = "shared" in mix
         size = 8 if "scarce" in mix else 32
         self._put(EPOCH, StoreEpoch(epoch=1))
+        self.site.model.commit([Standing().renumbering(self.shards)])
         self._put(tier_key("basic"), _tier(dice, rank=2))
         self._put(tier_key("premium"), _tier(dice, rank=0))
         pools = {
