@@ -23,8 +23,8 @@ from addrcast.core.controller.messages import (
 from addrcast.core.controller.territory import Territory
 from addrcast.core.domain.errors import AddrcastError, Unavailable
 from addrcast.runtime.driver import next_event
-from addrcast.runtime.lease import TTL_MS, first_of, leased
 from addrcast.runtime.election import ShardElection
+from addrcast.runtime.lease import TTL_MS, first_of, leased
 
 if TYPE_CHECKING:
     from addrcast.core.controller.messages import Effect
