@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from addrcast.core.domain.address import parse_address, parse_prefix
 from addrcast.core.domain.keyspace import parts_of
 from addrcast.core.domain.record import AddressState
+from addrcast.core.domain.resource import PoolKind
 from addrcast.core.domain.transitions import Draft, age_out, end_of_hold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from addrcast.core.controller.territory import Territory
     from addrcast.core.domain.address import Prefix
@@ -31,7 +32,7 @@ class Drains:
     """What takes no new use, as a ledger has it: idle addresses there go back at once.
 
     A lost host's reservations go too, since nobody can use them there; what is preserved there waits for its
-    account's instances as long as anywhere.
+    account's instances as long as anywhere, on a host that was removed for the tier's hold.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -45,22 +46,41 @@ class Drains:
             for name, entry in ledger.pools().items()
             if entry.required.draining
         }
-        self._is_calm = len(self._hosts[AddressState.RESERVED]) == len(hosts) and not self._prefixes
+        self._physical = [
+            parse_prefix(text)
+            for entry in ledger.pools().values()
+            if entry.required.kind is PoolKind.PHYSICAL
+            for text in entry.required.draining
+        ]
+        self._removed = frozenset(
+            name for kind, _, name in (key.partition(".") for key in ledger.removals()) if kind == "host"
+        )
+        self._is_calm = (
+            len(self._hosts[AddressState.RESERVED]) == len(hosts) and not self._prefixes and not self._removed
+        )
 
     @property
     def is_calm(self) -> bool:
         """Nothing drains and no host is lost."""
         return self._is_calm
 
-    def take(self, record: Entry[Record]) -> bool:
-        """Whether the address is on its way out."""
+    def take(self, record: Entry[Record], *, idle_ms: int, hold_ms: int) -> bool:
+        """Whether an address that has been idle for so long is on its way out; `hold_ms` is its tier's."""
         value = record.required
-        if value.host not in self._hosts[value.state]:
+        if value.host in self._removed and value.state is AddressState.PRESERVED:
+            if idle_ms >= hold_ms:
+                return True
+        elif value.host not in self._hosts[value.state]:
+            return True
+        if self._physical and _lies_in(self._physical, value.physical):
             return True
         prefixes = self._prefixes.get(value.pool, ())
-        return bool(prefixes) and any(
-            prefix.holds(parse_address(parts_of(record.key).second)) for prefix in prefixes
-        )
+        return bool(prefixes) and _lies_in(prefixes, parts_of(record.key).second)
+
+
+def _lies_in(prefixes: Sequence[Prefix], text: str) -> bool:
+    address = parse_address(text)
+    return any(prefix.holds(address) for prefix in prefixes)
 
 
 def going_back(ledger: Ledger, stamps: FutureStamps, *, territory: Territory, now_ms: int) -> Iterator[Draft]:
@@ -76,11 +96,12 @@ def going_back(ledger: Ledger, stamps: FutureStamps, *, territory: Territory, no
             continue
         declared = ledger.account(account).value
         tier = None if declared is None or declared.is_draining else tiers.get(declared.tier)
-        limit_ms = 0 if tier is None else tier.age_limit_ms
+        limit_ms, hold_ms = (0, 0) if tier is None else (tier.age_limit_ms, tier.hold_ms)
         for state in _ENDS:
             for record in ledger.in_state(account, state):
                 since_ms = stamps.capped_ms(record.key, record.revision, record.required.since_ms, now_ms)
-                if since_ms + limit_ms <= now_ms or drains.take(record):
+                idle_ms = now_ms - since_ms
+                if idle_ms >= limit_ms or drains.take(record, idle_ms=idle_ms, hold_ms=hold_ms):
                     yield give_back(ledger, record, fence=fence, now_ms=now_ms)
                 elif drains.is_calm and record.key not in stamps:
                     break  # the others are younger

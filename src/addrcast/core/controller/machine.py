@@ -23,6 +23,7 @@ from addrcast.core.controller.messages import (
     RequestPlan,
     TerritoryChanged,
 )
+from addrcast.core.controller.removing import Removing
 from addrcast.core.controller.reserving import PlanInProgress
 from addrcast.core.controller.settings import ControllerSettings
 from addrcast.core.controller.territory import Territory
@@ -55,6 +56,7 @@ class ControllerMachine:
         self.territory = territory or Territory()
         self._signs = SignsOfLife()
         self._idle_hosts = IdleHosts()
+        self._removing = Removing()
         self._busy: set[Duty] = set()
         self._lost_at: dict[str, int] = {}
         self._plan: PlanInProgress | None = None
@@ -177,6 +179,7 @@ class ControllerMachine:
         yield from self._commit(
             Duty.GIVING_BACK, going_back(ledger, self.stamps, territory=territory, now_ms=now_ms)
         )
+        yield from self._commit(Duty.REMOVING, self._removing.drafts(ledger, territory=territory, now_ms=now_ms))
         if now_ms >= self._leave_ms:
             settings = self.settings
             self._leave_ms = now_ms + settings.leave_every_ms

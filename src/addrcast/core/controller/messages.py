@@ -24,6 +24,7 @@ class Duty(Enum):
     EPOCH = "opening the store"
     SUBSCRIPTIONS = "repair of subscriptions"
     LEAVING = "hosts that leave accounts"
+    REMOVING = "what is being removed"
     GIVING_BACK = "addresses that go back"
     PLAN = "steps of the plan"
 

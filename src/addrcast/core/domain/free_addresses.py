@@ -173,6 +173,10 @@ class PhysicalRanges:
             self._ranges[host_id] = ranges
         return ranges
 
+    def holds_of(self, host_id: str) -> Mapping[str, Entry[PhysicalHold]]:
+        """The keys P of a host, in its blocks or not."""
+        return self._holds.get(host_id, {})
+
     def counts_of_host(self, host_id: str, state_of: StateOf) -> Counts:
         """The addresses of a host's blocks by state; a held one is in the state of its record."""
         ranges = self.ranges_of(host_id).values()

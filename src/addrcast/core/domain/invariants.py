@@ -44,7 +44,10 @@ def _names(ledger: Ledger) -> Iterator[Finding]:
         for key, is_declared in (
             (keyspace.account_key(account), account in ledger.accounts()),
             (keyspace.pool_key(record.pool), record.pool in ledger.pools()),
-            (keyspace.host_key(record.host), record.host in ledger.hosts()),
+            (
+                keyspace.host_key(record.host),
+                record.host in ledger.hosts() or bool(ledger.removal("host", record.host)),
+            ),
         ):
             if not is_declared:
                 yield Finding("names", (entry.key, key), f"{key} is not declared")

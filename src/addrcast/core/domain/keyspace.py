@@ -25,6 +25,7 @@ POOLS = "pool."
 TIERS = "tier."
 DECLARED = "declared"
 REMOVALS = "removal."
+PLANS = "plan."
 ELECTIONS = "election."
 HOST_REPORTS = "host_report."
 ATTACHMENTS = "host_attached."
@@ -104,6 +105,11 @@ def tier_key(tier: str) -> str:
 def removal_key(kind: str, name: str) -> str:
     """`removal.<kind>.<name>`: an account, host or pool goes once nothing of it is left; `kind` as in `account`."""
     return f"{REMOVALS}{kind}.{name}"
+
+
+def plan_key(account: str) -> str:
+    """`plan.<account>`: the latest plan of an account, for people to read."""
+    return f"{PLANS}{account}"
 
 
 def election_key(name: str) -> str:

@@ -219,6 +219,10 @@ class Ledger(StoreView):
         ranges = self._physical.ranges_of(host)
         return sum(found.free.size for of, found in ranges.items() if family is None or of is family)
 
+    def holds_of(self, host: str) -> Mapping[str, Entry[PhysicalHold]]:
+        """The keys P that are kept for a host, declared or not, by physical address."""
+        return self._physical.holds_of(host)
+
     def counts(self, pool: str, account: str = "") -> Counts:
         """The addresses of a logical pool by state: an account's own range, or all of a shared pool's."""
         return self._logical.range_of(pool, account).counts()
