@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from addrcast.core.agent.machine import AgentMachine
 from addrcast.core.agent.messages import (
+    AttachmentsKnown,
     Away,
     Changed,
     Commit,
@@ -31,6 +32,7 @@ from addrcast.simulation.kernel import ModelTable
 if TYPE_CHECKING:
     from addrcast.core.agent.messages import Effect, Event, Request
     from addrcast.core.agent.settings import AgentSettings
+    from addrcast.core.domain.record import Attached
     from addrcast.core.domain.transaction import Change, KeyValue
     from addrcast.simulation.store import ModelStore
 
@@ -52,6 +54,7 @@ class ModelHost:
         self.answers: list[Event] = []
         self.reports: list[str] = []
         self._settings = settings
+        self.attached: dict[str, tuple[Attached, ...]] | None = {}
         self.watch: Watch | None = None
         self._seen = 0
 
@@ -59,7 +62,15 @@ class ModelHost:
         """The agent's process begins, with nothing but the kernel's table."""
         self.kill()
         self.machine = AgentMachine(self.name, self._settings)
+        if self.attached is not None:
+            self.give(AttachmentsKnown(self.attached), now_ms)
         self.give(Started(), now_ms)
+
+    def attach(self, attached: dict[str, tuple[Attached, ...]] | None, now_ms: int) -> None:
+        """The host has these instances, by account; None where its agent does not know them when it starts."""
+        self.attached = attached
+        if attached is not None:
+            self.give(AttachmentsKnown(attached), now_ms)
 
     def kill(self) -> None:
         """The agent's process ends between two instructions."""

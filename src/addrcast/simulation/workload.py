@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from addrcast.core.assignment.answer import Answer
     from addrcast.simulation.world.api import SimulatedApi
+    from addrcast.simulation.world.attachments import Attachments
     from addrcast.simulation.world.promises import Promises
     from addrcast.simulation.world.scarcity import ScarcityChecker
     from addrcast.simulation.world.timeline import Timeline
@@ -88,6 +89,7 @@ class Workload:
         hosts: Sequence[str],
         promises: Promises,
         scarcity: ScarcityChecker,
+        attachments: Attachments,
     ) -> None:
         self.instances: list[Instance] = []
         self.outcomes: dict[str, int] = {}
@@ -98,6 +100,7 @@ class Workload:
         self._hosts = hosts
         self._promises = promises
         self._scarcity = scarcity
+        self._attachments = attachments
         self._lineage = 0
         self._count = 0
         self._is_ending = False
@@ -108,11 +111,13 @@ class Workload:
         self._later(instance, self._callers.gap_ms, self._create)
 
     def restored(self) -> None:
-        """The store went back: callers delete all that they know of, and begin anew."""
+        """The store went back: callers go on with some of what they have, delete all else, and begin anew."""
         self._lineage += 1
         self._promises.restored()
         for instance in self.instances:
-            self._later(instance, 300, self._delete)
+            is_left = instance.phase is Phase.BOUND and self._attachments.is_attached(instance.id)
+            if not (is_left and self._dice.random() < 0.8):
+                self._later(instance, 300, self._delete)
 
     def end(self) -> None:
         """No new lives; those that were to last go on or end soon."""
@@ -141,7 +146,7 @@ class Workload:
             return
         instance.attempt += 1
         instance.phase = Phase.CREATING
-        self._promises.released(instance.id)
+        self._release(instance)
         self._try_create(instance, PATIENCE)
 
     def _try_create(self, instance: Instance, tries: int) -> None:
@@ -163,6 +168,7 @@ class Workload:
                 return
             if isinstance(answer, Created) and instance.phase in (Phase.CREATING, Phase.BOUND):
                 self._promises.created(instance.id, attempt, tuple(each.logical for each in answer.addresses))
+                self._attachments.attach(instance.id, attempt, answer.addresses)
                 self._tally(answer.addresses[0].outcome.value)
             if instance.serial != serial:
                 return
@@ -179,11 +185,15 @@ class Workload:
             self._later(instance, 30, self._delete)
         self._send(request, answered)
 
+    def _release(self, instance: Instance) -> None:
+        self._promises.released(instance.id)
+        self._attachments.detach(instance.id)
+
     def _delete(self, instance: Instance) -> None:
         if self._is_ending and instance.phase is Phase.BOUND and instance.attempt % 2:
             return  # some stay, so that the end has bindings to check
         instance.phase = Phase.DELETING
-        self._promises.released(instance.id)
+        self._release(instance)
         self._try_delete(instance)
 
     def _try_delete(self, instance: Instance) -> None:

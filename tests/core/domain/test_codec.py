@@ -57,6 +57,12 @@ def test_a_key_of_no_known_kind_has_no_value() -> None:
         decode("unheard_of.x", b"{}")
 
 
+@pytest.mark.parametrize("key", ["host_account.h1", "host_account..a", "host_account.h1."])
+def test_a_key_that_lacks_a_part_is_refused(key: str) -> None:
+    with pytest.raises(Invalid, match="<name> is expected"):
+        decode(key, b"{}")
+
+
 def test_an_entry_bears_the_revisions_of_its_key_or_is_absent() -> None:
     item = KeyValue("network_address.a.10.0.0.1", RECORD_TEXT, 3, 7)
     assert entry_of(Record, item.key, item) == Entry(item.key, RECORD, 7, 3)

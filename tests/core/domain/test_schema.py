@@ -20,6 +20,7 @@ from addrcast.core.domain.record import (
     AddressState,
     EpochState,
     Host,
+    HostReport,
     HostState,
     StoreEpoch,
     Subscription,
@@ -96,6 +97,8 @@ def test_what_version_1_has_no_word_for_is_refused_before_the_switch(monkeypatch
     assert encode(Subscription(is_idle=True), 1) == b'{"v":1,"is_idle":true}'
     with pytest.raises(Invalid, match="addrcast upgrade"):
         encode(Novelty(), 1)
+    report = HostReport(epoch=1, incarnation=1, is_known=False)
+    assert encode(report, 1) == encode(report)  # version 1 passes over such keys, and nothing breaks
 
 
 def test_a_field_that_a_kind_of_version_1_got_since_is_known_as_added() -> None:

@@ -9,11 +9,13 @@ from addrcast.core.agent.account import ServedAccount
 from addrcast.core.agent.messages import (
     AccountScanned,
     Answer,
+    AttachmentsKnown,
     Away,
     Changed,
     Commit,
     Committed,
     Compacted,
+    Denied,
     Disturbed,
     Dumped,
     Effect,
@@ -32,6 +34,7 @@ from addrcast.core.agent.messages import (
     Watch,
 )
 from addrcast.core.agent.programming import Programming
+from addrcast.core.agent.reporting import Reporting
 from addrcast.core.agent.requests import Requests
 from addrcast.core.agent.serving import Serving, entry_after
 from addrcast.core.agent.settings import AgentSettings
@@ -46,7 +49,15 @@ from addrcast.core.domain.keyspace import (
     host_key,
     parts_of,
 )
-from addrcast.core.domain.record import Acknowledgement, Entry, Host, HostState, StoreEpoch, Subscription
+from addrcast.core.domain.record import (
+    Acknowledgement,
+    Entry,
+    EpochState,
+    Host,
+    HostState,
+    StoreEpoch,
+    Subscription,
+)
 from addrcast.core.domain.resource import Account
 from addrcast.core.domain.transaction import Change
 from addrcast.core.domain.transaction import Event as StoreEvent
@@ -59,6 +70,7 @@ class Phase(Enum):
 
     STARTING = "reads its own table"
     COUNTING = "writes that it is back, so that it is waited for"
+    REPORTING = "writes what is attached to it, since the store was restored"
     LISTING = "reads which accounts it serves"
     SYNCING = "reads its accounts and programs them"
     TURNING_UP = "writes that it is up"
@@ -89,6 +101,7 @@ class AgentMachine:
         self._serving = Serving(self._programming)
         self._acknowledgements = Acknowledgements(after_ms=self.settings.acknowledge_after_ms)
         self._requests = Requests(self.settings.backoff)
+        self._reporting = Reporting(host)
         self._key: Entry[Host] = Entry(host_key(host))
         self._epoch: Entry[StoreEpoch] = Entry(EPOCH)
         self._cursor = 0
@@ -112,7 +125,7 @@ class AgentMachine:
     def deadline_ms(self, now_ms: int) -> int | None:
         """When to step with a Tick, unless an event comes first; None is never."""
         due = [self._requests.deadline_ms(), self._programming.deadline_ms(now_ms)]
-        if self.phase in _ACKNOWLEDGING and not self._is_acknowledging:
+        if self.phase in _ACKNOWLEDGING and not (self._is_acknowledging or self._is_frozen):
             due.append(self._acknowledgements.deadline_ms())
         return min((at_ms for at_ms in due if at_ms is not None), default=None)
 
@@ -121,6 +134,8 @@ class AgentMachine:
         match event:
             case Started():
                 self._programming.audit(now_ms)
+            case AttachmentsKnown():
+                effects = self._attached(event)
             case Dumped():
                 effects = self._dumped(event, now_ms)
             case Disturbed():
@@ -137,6 +152,8 @@ class AgentMachine:
     def _answered(self, event: Answer, now_ms: int) -> list[Effect]:
         if isinstance(event, Away):
             return self._away(event.cause, now_ms)
+        if isinstance(event, Denied):
+            return self._denied(event, now_ms)
         self._requests.answered()
         effects: list[Effect] = []
         match event:
@@ -184,9 +201,41 @@ class AgentMachine:
             if not entry:
                 self._requests.later(event.cause, self._requests.failed(now_ms))
                 return [Report(f"{entry.key} is not in the store; {way_out}")]
-        self._key, self._epoch = event.host, event.epoch
+        self._key, self._epoch, self._reporting.report = event.host, event.epoch, event.report
+        if self._is_frozen:
+            self._requests.later(event.cause, self._requests.failed(now_ms))
+            return [Report("the store is frozen while it moves to another one; the table stays as it is")]
         draft = host_rejoins(event.epoch, event.host)
         return [Commit(self.term, Purpose.REJOIN, (draft.transaction(),))]
+
+    @property
+    def _is_frozen(self) -> bool:
+        return self._epoch.value is not None and self._epoch.value.state is EpochState.FROZEN
+
+    def _attached(self, event: AttachmentsKnown) -> list[Effect]:
+        """Learn what is attached; a closed store is told anew, since it goes by what it was told before."""
+        before, self._reporting.attached = self._reporting.attached, event.attached
+        is_closed = self._epoch.value is not None and self._epoch.value.state is EpochState.CLOSED
+        if before == event.attached or not is_closed or self.phase not in _COUNTED:
+            return []
+        return [self._report()]
+
+    def _report(self) -> Commit:
+        return Commit(self.term, Purpose.REPORT, self._reporting.transactions(self._epoch, self._key))
+
+    def _reported(self, event: Committed, now_ms: int) -> list[Effect]:
+        revisions = [result.revision for result in event.results if result.is_success]
+        if len(revisions) < len(event.results):
+            if self.phase is Phase.REPORTING:
+                self.phase = Phase.COUNTING
+                return [ReadHost(self.term, self.host)]
+            return self._rejoin(now_ms, "what is attached to it could not be written")
+        self._reporting.written(self._epoch, self._key, revisions[-1])
+        return self._list() if self.phase is Phase.REPORTING else []
+
+    def _list(self) -> list[Effect]:
+        self.phase = Phase.LISTING
+        return [ListSubscriptions(self.term, self.host)]
 
     def _listed(self, event: SubscriptionsListed, now_ms: int) -> list[Effect]:
         if not self._is_still_counted(event.host, event.epoch):
@@ -214,6 +263,10 @@ class AgentMachine:
             return []
         if not event.epoch or event.epoch.required.epoch != self._epoch.required.epoch:
             return self._rejoin(now_ms, "the store's epoch is another")
+        if account.denials:
+            # it was not watched: what happens between this snapshot and the watch would be missed
+            account.denials = 0
+            return [Report(f"account {account.name} may be read now"), self._watch_again(), self._scan(account)]
         try:
             faults = self._serving.adopt(event)
         except Stale as stale:
@@ -232,8 +285,11 @@ class AgentMachine:
             if kind == EPOCH or (kind == HOSTS and first == self.host):
                 host = entry_after(Host, event) if kind == HOSTS else self._key
                 epoch = entry_after(StoreEpoch, event) if kind == EPOCH else self._epoch
+                was_frozen = self._is_frozen
                 if not self._is_still_counted(host, epoch):
                     return self._rejoin(now_ms, f"{event.key} has changed")
+                if was_frozen and not self._is_frozen:
+                    effects += [each for left in self._serving.accounts.values() for each in self._part(left)]
             elif kind == SUBSCRIPTIONS and first == self.host:
                 effects += self._subscribed(second, entry_after(Subscription, event))
             elif kind in (RECORDS, ACCOUNTS) and (account := self._serving.accounts.get(first)) is not None:
@@ -280,7 +336,7 @@ class AgentMachine:
 
     def _part(self, account: ServedAccount) -> list[Effect]:
         """Take a leaving account out of the kernel; once nothing of it is there, out of the store."""
-        if not account.is_leaving or self.phase not in _COUNTED:
+        if not account.is_leaving or self.phase not in _COUNTED or self._is_frozen:
             return []
         if account.vni is None and not account.is_scanned:
             return []  # the scan tells which virtual network it is
@@ -323,8 +379,12 @@ class AgentMachine:
                 if not result.is_success:
                     return [ReadHost(self.term, self.host)]
                 self._key = host_rejoins(self._epoch, self._key).entries_at(result.revision)[0]
-                self.phase = Phase.LISTING
-                return [ListSubscriptions(self.term, self.host)]
+                if self._epoch.required.state is EpochState.OPEN:
+                    return self._list()
+                self.phase = Phase.REPORTING
+                return [self._report()]
+            case Purpose.REPORT:
+                return self._reported(event, now_ms)
             case Purpose.ACKNOWLEDGE:
                 self._is_acknowledging = False
                 for (name, revision), each in zip(cause.accounts, event.results, strict=True):
@@ -342,6 +402,8 @@ class AgentMachine:
 
     def _away(self, cause: Request, now_ms: int) -> list[Effect]:
         due_ms = self._requests.failed(now_ms)
+        if isinstance(cause, Commit) and cause.purpose is Purpose.REPORT and self.phase is not Phase.REPORTING:
+            return self._rejoin(now_ms, "it is not known whether its report was written")
         if isinstance(cause, Commit) and cause.purpose is Purpose.ACKNOWLEDGE:
             self._is_acknowledging = False
             for name, revision in filter(lambda item: self._speaks_for(item[0]), cause.accounts):
@@ -351,12 +413,37 @@ class AgentMachine:
             self._requests.later(cause, due_ms)
         return []
 
+    def _denied(self, event: Denied, now_ms: int) -> list[Effect]:
+        """Whoever grants rights may be about to: ask again later, and serve what may be served meanwhile."""
+        cause = event.cause
+        if isinstance(cause, ScanAccount):
+            account = self._serving.accounts.get(cause.account)
+            if account is None or cause.number != account.scan:
+                return []
+            account.denials += 1
+            self._requests.later(cause, now_ms + self.settings.backoff.pause_ms(account.denials))
+            if account.denials > 1:
+                return []
+            return [Report(f"account {account.name} may not be read yet: {event.why}"), self._watch_again()]
+        if isinstance(cause, Watch):
+            if cause.number != self._watch:
+                return []
+            if all(account.is_scanned and not account.denials for account in self._serving.accounts.values()):
+                # rights to an account that is served are gone: its scan tells which one
+                cause = ListSubscriptions(self.term, self.host)
+        return [Report(f"denied, and tried again: {event.why}"), *self._away(cause, now_ms)]
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """The accounts that this host is subscribed to and may not read, in order."""
+        return tuple(sorted(name for name, account in self._serving.accounts.items() if account.denials))
+
     def _proceed(self, now_ms: int) -> list[Effect]:
         effects = [again for request in self._requests.take(now_ms) for again in self._ask_again(request)]
         # one of the two at a time: turning up changes H, which an acknowledgement compares
-        if self.phase in _ACKNOWLEDGING and not self._is_acknowledging:
+        if self.phase in _ACKNOWLEDGING and not (self._is_acknowledging or self._is_frozen):
             effects += self._acknowledge(now_ms)
-        if not self._is_acknowledging:
+        if not (self._is_acknowledging or self._is_frozen):
             effects += self._turn_up(now_ms)
         program, dump = self._programming.next(now_ms), self._programming.next_dump(now_ms)
         return [*effects, *[step for step in (program, dump) if step is not None]]
@@ -368,7 +455,9 @@ class AgentMachine:
             case ScanAccount():
                 account = self._serving.accounts.get(request.account)
                 return [self._scan(account)] if account is not None and account.scan == request.number else []
-            case Commit(purpose=Purpose.REJOIN):
+            case Commit(purpose=Purpose.REJOIN | Purpose.REPORT):
+                # it may have landed: what stands at the keys now is to be read
+                self.phase = Phase.COUNTING
                 return [ReadHost(self.term, self.host)]
             case Commit(purpose=Purpose.TURN_UP):
                 self.phase = Phase.SYNCING

@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from addrcast.core.dataplane.table import Rejected, Table, TableEntry, TableKey
 from addrcast.core.domain.codec import entry_of
-from addrcast.core.domain.keyspace import EPOCH, RECORDS, SUBSCRIPTIONS, account_key, host_key, parts_of, records_of
-from addrcast.core.domain.record import Entry, Host, StoreEpoch, Subscription
+from addrcast.core.domain.keyspace import (
+    EPOCH,
+    RECORDS,
+    SUBSCRIPTIONS,
+    WholeKey,
+    account_key,
+    host_key,
+    host_report_key,
+    parts_of,
+    records_of,
+)
+from addrcast.core.domain.record import Attached, Entry, Host, HostReport, StoreEpoch, Subscription
 from addrcast.core.domain.resource import Account
 from addrcast.core.domain.transaction import Change, KeyValue, Result, Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class ReadHost:
-    """Read this host's key and the store's epoch. Answered by HostRead or Away."""
+    """Read this host's key and report and the store's epoch. Answered by HostRead or Away."""
 
     term: int
     host: str
 
     @property
-    def keys(self) -> tuple[str, str]:
+    def keys(self) -> tuple[str, str, str]:
         """What to read, at one revision."""
-        return host_key(self.host), EPOCH
+        return host_key(self.host), EPOCH, host_report_key(self.host)
 
     def answer(self, items: Iterable[KeyValue]) -> HostRead:
         """What was read. Raises Invalid for a value that a newer version wrote."""
         found = {item.key: item for item in items}
-        host, epoch = self.keys
-        return HostRead(self, entry_of(Host, host, found.get(host)), entry_of(StoreEpoch, epoch, found.get(epoch)))
+        host, epoch, report = self.keys
+        return HostRead(
+            self,
+            entry_of(Host, host, found.get(host)),
+            entry_of(StoreEpoch, epoch, found.get(epoch)),
+            entry_of(HostReport, report, found.get(report)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +58,7 @@ class ListSubscriptions:
     @property
     def prefixes(self) -> tuple[str, ...]:
         """What to read, at one revision."""
-        return EPOCH, host_key(self.host), f"{SUBSCRIPTIONS}{self.host}."
+        return WholeKey(EPOCH), WholeKey(host_key(self.host)), f"{SUBSCRIPTIONS}{self.host}."
 
     def answer(self, revision: int, items: Iterable[KeyValue]) -> SubscriptionsListed:
         """What was read; keys of hosts with a longer name are left out. Raises Invalid."""
@@ -74,7 +89,7 @@ class ScanAccount:
     @property
     def prefixes(self) -> tuple[str, ...]:
         """What to read, at one revision."""
-        return EPOCH, account_key(self.account), records_of(self.account)
+        return WholeKey(EPOCH), WholeKey(account_key(self.account)), records_of(self.account)
 
     def answer(self, revision: int, items: Iterable[KeyValue]) -> AccountScanned:
         """What was read; keys of accounts with a longer name are left out. Raises Invalid."""
@@ -103,6 +118,7 @@ class Purpose(Enum):
     """What a transaction of the agent is for."""
 
     REJOIN = "rejoin"
+    REPORT = "report what is attached"
     TURN_UP = "turn up"
     ACKNOWLEDGE = "acknowledge"
     UNSUBSCRIBE = "unsubscribe"
@@ -152,12 +168,20 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachmentsKnown:
+    """What instances this host has attached, by account; before it comes for the first time, that is not known."""
+
+    attached: Mapping[str, tuple[Attached, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class HostRead:
-    """This host's key and the epoch, each absent or as it stands."""
+    """This host's key, the epoch and this host's report, each absent or as it stands."""
 
     cause: ReadHost
     host: Entry[Host]
     epoch: Entry[StoreEpoch]
+    report: Entry[HostReport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +237,14 @@ class Away:
 
 
 @dataclass(frozen=True, slots=True)
+class Denied:
+    """The store does not allow it to this host; nothing has happened."""
+
+    cause: Request
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Programmed:
     """The kernel has all that was asked for but `rejected`; `failed` are VNIs not ensured, or not removed."""
 
@@ -242,5 +274,5 @@ class Tick:
 
 Request = ReadHost | ListSubscriptions | ScanAccount | Watch | Commit
 Effect = Request | Program | DumpTable | Report
-Answer = HostRead | SubscriptionsListed | AccountScanned | Changed | Compacted | Committed | Away
-Event = Started | Answer | Programmed | Dumped | Disturbed | Tick
+Answer = HostRead | SubscriptionsListed | AccountScanned | Changed | Compacted | Committed | Away | Denied
+Event = Started | AttachmentsKnown | Answer | Programmed | Dumped | Disturbed | Tick

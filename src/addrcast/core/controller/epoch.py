@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from addrcast.core.controller.attachments import Heard, Settling
 from addrcast.core.domain.record import EpochState, HostState
 from addrcast.core.domain.transitions import Draft
 from addrcast.core.propagation.audience import LostHosts, Wait, account_audience
@@ -34,11 +35,26 @@ def unheard(ledger: Ledger, *, lost_hosts: LostHosts = LostHosts.LEFT_OUT) -> It
         yield from account_audience(ledger, account, lost_hosts=lost_hosts).behind(0)
 
 
-def opened(ledger: Ledger, *, fence: Compare, lost_hosts: LostHosts = LostHosts.LEFT_OUT) -> Draft | None:
-    """The transaction that opens a closed store; None while a host is unheard, or where it is not closed."""
+def opening(
+    ledger: Ledger, *, fence: Compare, now_ms: int, lost_hosts: LostHosts = LostHosts.LEFT_OUT
+) -> Iterator[Draft]:
+    """The next transactions on a closed store's way to being open; none while a host is waited for.
+
+    Once all hosts were heard, the records become what they have attached; the last transaction opens the store.
+    """
     epoch = ledger.epoch
     if epoch.value is None or epoch.value.state is not EpochState.CLOSED:
-        return None
+        return
     if any(True for _ in unheard(ledger, lost_hosts=lost_hosts)):
-        return None
-    return Draft((epoch,), ((epoch, msgspec.structs.replace(epoch.value, state=EpochState.OPEN)),), fence)
+        return
+    heard = Heard(ledger)
+    if heard.silent or heard.unknowing:
+        return
+    settling = Settling(ledger, heard, fence=fence, now_ms=now_ms)
+    is_settled = True
+    for draft in settling.drafts():
+        is_settled = False
+        yield draft
+    if is_settled and not settling.pending:
+        opened = msgspec.structs.replace(epoch.value, state=EpochState.OPEN)
+        yield Draft((epoch,), ((epoch, opened),), fence)

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from addrcast.core.controller.cooling import CoolingJudge
-from addrcast.core.controller.epoch import opened
+from addrcast.core.controller.epoch import opening
 from addrcast.core.controller.giving_back import going_back
 from addrcast.core.controller.hosts import IdleHosts, SignsOfLife, missing_subscriptions
 from addrcast.core.controller.messages import (
@@ -135,6 +135,9 @@ class ControllerMachine:
         self._lost_at = {key: at for key, at in self._lost_at.items() if at > ledger.revision}
         if ledger.epoch.value is None or now_ms < self._pause_ms or not self.territory.fences:
             return []
+        if ledger.epoch.value.state is EpochState.FROZEN:
+            self._pause_ms = now_ms + self.settings.retry_ms
+            return []
         effects: list[Effect] = []
         if now_ms >= self._sweep_ms:
             self._sweep_ms = now_ms + self.settings.sweep_every_ms
@@ -154,12 +157,13 @@ class ControllerMachine:
             ledger, settings, self.stamps, now_ms=now_ms, overridden=self.overridden, territory=territory
         )
         yield from self._commit(Duty.COOLING, (judged.end for judged in judge.judged() if judged.verdict.is_over))
-        yield from self._commit(
-            Duty.TOMBSTONES,
-            ended_tombstones(
-                ledger, self.stamps, territory=territory, tombstone_ms=settings.tombstone_ms, now_ms=now_ms
-            ),
-        )
+        if ledger.epoch.required.state is EpochState.OPEN:  # else a host may yet report what was deleted since
+            yield from self._commit(
+                Duty.TOMBSTONES,
+                ended_tombstones(
+                    ledger, self.stamps, territory=territory, tombstone_ms=settings.tombstone_ms, now_ms=now_ms
+                ),
+            )
         if territory.first is not None:
             yield from self._sweep_whole(ledger, territory.first, now_ms)
 
@@ -170,8 +174,9 @@ class ControllerMachine:
             Duty.LOST_HOSTS,
             self._signs.lost(ledger, fence=fence, host_lost_ms=settings.host_lost_ms, now_ms=now_ms),
         )
-        opening = opened(ledger, fence=fence, lost_hosts=settings.lost_hosts)
-        yield from self._commit(Duty.EPOCH, [] if opening is None else [opening])
+        yield from self._commit(
+            Duty.EPOCH, opening(ledger, fence=fence, now_ms=now_ms, lost_hosts=settings.lost_hosts)
+        )
 
     def _round(self, ledger: Ledger, now_ms: int) -> Iterator[Effect]:
         territory = self.territory

@@ -11,8 +11,6 @@ from addrcast.core.domain.errors import Invalid, Unavailable
 from addrcast.core.domain.record import (
     AddressState,
     EpochState,
-    InstanceEntry,
-    InstanceState,
     StoreMove,
 )
 from addrcast.core.domain.transaction import Compare, Delete, Put, Transaction
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
         Entry,
         Host,
         HostReport,
+        InstanceEntry,
         Record,
         StoreEpoch,
         Value,
@@ -110,18 +109,12 @@ def disown(
     *,
     fence: Compare,
     now_ms: int,
-    is_elsewhere: bool = False,
 ) -> Draft:
-    """No host has the instance as the restored store calls it bound: its addresses cool.
+    """No host has the instance as the restored store calls it bound: its addresses cool, and it is forgotten.
 
-    A tombstone stays of it, unless it `is_elsewhere`: then hosts have it with other addresses, or another host has
-    it, and it is to be taken over as it is there.
+    A tombstone would say that it was deleted, and keep out a host that tells of it later, or elsewhere.
     """
-    bound = instance.required
-    stone = InstanceEntry(
-        state=InstanceState.TOMBSTONE, attempt=bound.attempt, since_ms=stamp(now_ms, bound.since_ms)
-    )
-    writes: list[tuple[Entry[Any], Value | None]] = [(instance, None if is_elsewhere else stone)]
+    writes: list[tuple[Entry[Any], Value | None]] = [(instance, None)]
     for record in records:
         value = expect(record, AddressState.BOUND)
         cooling = replace(

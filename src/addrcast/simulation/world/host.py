@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from addrcast.core.agent.machine import AgentMachine
 from addrcast.core.agent.messages import (
     AccountScanned,
+    AttachmentsKnown,
     Away,
     Changed,
     Commit,
@@ -39,11 +40,12 @@ from addrcast.simulation.world.follower import scan_all
 from addrcast.simulation.world.link import WatchReceiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from random import Random
 
     from addrcast.core.agent.settings import AgentSettings
     from addrcast.core.dataplane.table import TableEntry
+    from addrcast.core.domain.record import Attached
     from addrcast.core.domain.transaction import Result
     from addrcast.simulation.store import ModelStore
     from addrcast.simulation.world.link import Link
@@ -58,7 +60,7 @@ class SimulatedHost:
     """Owns a table, the agent's process (`machine`, None while it is down) and its lease.
 
     A paused process takes nothing in and does nothing till it goes on; its table delivers all the while.
-    `snapshots_early` reads what the agent will ask for up to `EARLY_MS` before it is counted: the wrong order.
+    Without `reports_attached` its agent says that it has nothing. `snapshots_early` reads what the agent will ask for up to `EARLY_MS` before it is counted: the wrong order.
     """
 
     def __init__(
@@ -71,6 +73,8 @@ class SimulatedHost:
         self.lease = 0
         self.kernel_ms = 20
         self.snapshots_early = False
+        self.reports_attached = True
+        self.attached: dict[tuple[str, str], tuple[Attached, ...]] = {}
         self.on_write: list[Callable[[SimulatedHost, TableEntry], None]] = []
         self._early: ModelStore | None = None
         self._lineage = 0
@@ -90,8 +94,21 @@ class SimulatedHost:
         self.stop()
         self.lease = 0
         machine = self.machine = AgentMachine(self.name, self._settings)
+        self._tell_attached()
         self._tell(machine, Started())
         self._beat(machine)
+
+    def attach(self, account: str, instance: str, attached: Sequence[Attached]) -> None:
+        """The host has an instance from here on, or none of its addresses any more."""
+        self.attached[(account, instance)] = tuple(attached)
+        self._tell_attached()
+
+    def _tell_attached(self) -> None:
+        found: dict[str, tuple[Attached, ...]] = {}
+        for (account, _), attached in self.attached.items() if self.reports_attached else ():
+            found[account] = (*found.get(account, ()), *attached)
+        if self.machine is not None:
+            self._tell(self.machine, AttachmentsKnown(found))
 
     def stop(self) -> None:
         """The agent's process is gone; the table stays."""

@@ -54,6 +54,7 @@ class Variant:
     snapshots_early: bool = False
     attempts: bool = True
     epoch: bool = True
+    reports: bool = True
     tombstone_is_short: bool = False
     lost_left_out: bool = False
     emphasis: tuple[str, ...] = ()
@@ -177,6 +178,7 @@ VARIANTS = (
     Variant("long enough tombstone", tombstone_is_short=True, emphasis=("late", "repeated")),
     Variant("attempts", attempts=False, emphasis=("late", "repeated")),
     Variant("epoch at restore", epoch=False, emphasis=("restored",)),
+    Variant("reports of what is attached", reports=False, emphasis=("restored",)),
     Variant("waiting for lost hosts with nft", lost_left_out=True, emphasis=("nft", "away")),
 )
 """The rules of the scheme; the search must catch each that is left out."""

@@ -25,6 +25,7 @@ from addrcast.simulation.checkers import Broken, Truth
 from addrcast.simulation.faults import SKEW_MAX_MS, Faults, draw_mix
 from addrcast.simulation.workload import DEADLINE_MS, Callers, Instance, Workload
 from addrcast.simulation.world.api import SimulatedApi
+from addrcast.simulation.world.attachments import Attachments
 from addrcast.simulation.world.controller import SimulatedController
 from addrcast.simulation.world.follower import PREFIXES
 from addrcast.simulation.world.host import SimulatedHost
@@ -83,6 +84,7 @@ class World:
         shared = frozenset(["common"])
         self.scarcity = ScarcityChecker(self.truth, self.accounts, self._logicals, self._physicals, shared)
         self.promises = Promises(self.truth)
+        self.attachments = Attachments(self.truth, self.hosts)
         self.truth.load(self.site.model.scan("").items, self.site.model.revision)
         self.site.publish()
         self.site.on_change.append(self._changed)
@@ -124,6 +126,7 @@ class World:
 
     def _changed(self, change: Change) -> None:
         self.truth.see(change)
+        self.attachments.see(change)
         self.scarcity.moved(self.timeline.now_ms)
 
     def _restored(self) -> None:
@@ -131,6 +134,7 @@ class World:
         self.truth.load(model.scan("").items, model.revision)
         self.tables.restored()
         self.scarcity.restored()
+        self.attachments.restored()
         self.workload.restored()
 
     def _keep_time(self) -> None:
@@ -198,6 +202,7 @@ class World:
         self._put(host_key(name), Host(state=HostState.UP, incarnation=0, blocks=tuple(blocks)))
         host = self.hosts[name] = SimulatedHost(name, self._link(), self.dice, AGENT, clock_ahead_ms=self._ahead())
         host.snapshots_early = self.variant.snapshots_early
+        host.reports_attached = self.variant.reports
         if "slow" in self.mix:
             host.kernel_ms = self.dice.choice([20, 400, 1_500])
 
@@ -264,6 +269,7 @@ class World:
             hosts=sorted(self.hosts),
             promises=self.promises,
             scarcity=self.scarcity,
+            attachments=self.attachments,
         )
         count = self.dice.randint(4, 16)
         for number in range(count):

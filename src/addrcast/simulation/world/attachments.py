@@ -1,0 +1,74 @@
+"""What hosts have attached, by what callers were told; and that a restored store has it once it opens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from addrcast.core.domain.codec import decode
+from addrcast.core.domain.keyspace import EPOCH
+from addrcast.core.domain.record import AddressState, Attached, EpochState, HostState, StoreEpoch
+from addrcast.simulation.checkers import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from addrcast.core.assignment.answer import Placed
+    from addrcast.core.domain.transaction import Change
+    from addrcast.simulation.checkers import Name, Truth
+    from addrcast.simulation.world.host import SimulatedHost
+
+
+class Attachments:
+    """Attaches an instance to its host when its caller is told, and takes it off before its caller deletes it."""
+
+    def __init__(self, truth: Truth, hosts: Mapping[str, SimulatedHost]) -> None:
+        self._truth = truth
+        self._hosts = hosts
+        self._at: dict[Name, str] = {}
+        self._is_closed = False
+
+    def attach(self, instance: Name, attempt: int, addresses: tuple[Placed, ...]) -> None:
+        """The caller was told that the instance has these addresses."""
+        self.detach(instance)
+        host = self._at[instance] = addresses[0].host
+        attached = [Attached(each.logical, each.physical, instance[1], attempt) for each in addresses]
+        self._hosts[host].attach(*instance, attached)
+
+    def detach(self, instance: Name) -> None:
+        """The caller is about to delete the instance, or to create it anew."""
+        host = self._at.pop(instance, "")
+        if host:
+            self._hosts[host].attach(*instance, ())
+
+    def is_attached(self, instance: Name) -> bool:
+        """Whether a host that is not given up has the instance."""
+        host = self._truth.hosts.get(self._at.get(instance, ""))
+        return host is not None and host.state is not HostState.LOST
+
+    def restored(self) -> None:
+        """The store went back."""
+        self._is_closed = True
+
+    def see(self, change: Change) -> None:
+        """When the store opens, everything that hosts have must be theirs. Raises Broken."""
+        for event in change.events:
+            if event.key != EPOCH or event.value is None or not self._is_closed:
+                continue
+            epoch = decode(EPOCH, event.value)
+            if isinstance(epoch, StoreEpoch) and epoch.state is EpochState.OPEN:
+                self._is_closed = False
+                for instance in self._at:
+                    if self.is_attached(instance):
+                        self._check(instance)
+
+    def _check(self, instance: Name) -> None:
+        host = self._at[instance]
+        for each in self._hosts[host].attached[instance]:
+            record = self._truth.records.get((instance[0], each.logical))
+            if record is None or (record.state, record.instance, record.host, record.attempt) != (
+                AddressState.BOUND,
+                instance[1],
+                host,
+                each.attempt,
+            ):
+                raise Broken("attached stays", f"{host} has {instance} {each}, the store opens with {record}")
