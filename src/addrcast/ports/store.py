@@ -18,10 +18,13 @@ PROGRESS_REVISIONS = 1000
 
 
 class Compacted(Stale):
-    """That revision is gone; `oldest` is the first that can still be read, or watched from (`after_revision`)."""
+    """That revision is gone, or of another past than the store's.
+
+    `oldest` is the first that can still be read, or watched from (`after_revision`).
+    """
 
     def __init__(self, oldest: int) -> None:
-        super().__init__(f"revisions before {oldest} are compacted; take a snapshot and watch from there")
+        super().__init__(f"the store knows revisions from {oldest} on, and not that one; take a snapshot")
         self.oldest = oldest
 
 
@@ -60,8 +63,10 @@ class Store(Protocol):
     def watch(self, prefixes: Sequence[str], *, after_revision: int) -> AsyncGenerator[Change, None]:
         """Every change of keys with one of `prefixes` after a revision: whole revisions, in order, none twice.
 
-        Ends only by being closed, or with the store. Raises Compacted when it cannot go on without a gap. A change
-        without events tells that the watch has come as far as its revision; resume after the last one received.
+        Ends only by being closed, or with the store. Raises Compacted when it cannot go on without a gap, and where
+        the store has not come to `after_revision`: it was restored from a backup, and would tell nothing of what it
+        lost. A change without events tells that the watch has come as far as its revision; resume after the last one
+        received.
         """
         ...
 

@@ -82,7 +82,7 @@ class ModelStore:
 
     def changes(self, prefixes: Sequence[str], *, after_revision: int, up_to: int) -> list[Change]:
         """The changes of keys with one of `prefixes` in the revisions after `after_revision` up to `up_to`."""
-        if after_revision < self.compacted:
+        if not self.compacted <= after_revision <= self.revision:
             raise Compacted(self.compacted)
         starts = tuple(prefixes)
         seen = []

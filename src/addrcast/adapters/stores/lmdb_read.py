@@ -56,7 +56,7 @@ def read_changes(
     Returns the changes, the last revision that was looked at, and the newest one. Raises Compacted.
     """
     newest, compacted, _ = read_counters(txn, tables)
-    if after_revision < compacted:
+    if not compacted <= after_revision <= newest:
         raise Compacted(compacted)
     changes = []
     passed = after_revision
