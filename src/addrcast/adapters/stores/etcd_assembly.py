@@ -5,8 +5,10 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from addrcast.adapters.stores.etcd_keys import end_of, events_of, range_of
+from addrcast.adapters.stores.etcd_keys import end_of, events_of, key_range, range_of
+from addrcast.core.domain.keyspace import WholeKey
 from addrcast.core.domain.transaction import Change, Event
+from addrcast.ports.store import Compacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,21 +25,30 @@ def ranges_of(prefixes: Iterable[str], root: bytes) -> list[Range]:
     """
     kept: list[str] = []
     for prefix in sorted(set(prefixes), key=str.encode):
-        if not kept or not prefix.startswith(kept[-1]):
+        if not kept or isinstance(kept[-1], WholeKey) or not prefix.startswith(kept[-1]):
             kept.append(prefix)
     kinds = [prefix for prefix in kept if "." not in prefix[:-1]]
     if len(kinds) < 2:
-        return [range_of(root + prefix.encode()) for prefix in kept]
+        return [_range_of(prefix, root) for prefix in kept]
     hull = (root + kinds[0].encode(), end_of(root + kinds[-1].encode()))
-    others = [range_of(root + prefix.encode()) for prefix in kept if prefix not in kinds]
+    others = [_range_of(prefix, root) for prefix in kept if prefix not in kinds]
     return [hull, *[other for other in others if not hull[0] <= other[0] < hull[1]]]
+
+
+def _range_of(prefix: str, root: bytes) -> Range:
+    return key_range(root + prefix.encode()) if isinstance(prefix, WholeKey) else range_of(root + prefix.encode())
+
+
+# more than that is not held back in memory
+HELD_MAX = 100_000
 
 
 class Assembly:
     """The changes of one stream, after the revision `passed`.
 
     Each watch of the stream tells its events in order and whole revisions at a time, if need be in fragments. A
-    revision is complete once every watch has come past it, by an event or by a note of progress.
+    revision is complete once every watch has come past it, by an event or by a note of progress. Raises Compacted
+    where more than HELD_MAX events would have to wait for that: a snapshot is smaller.
     """
 
     def __init__(self, root: bytes, prefixes: Sequence[str], *, watches: int, after_revision: int) -> None:
@@ -48,6 +59,7 @@ class Assembly:
         self._known: dict[int, int] = {}
         self._fragments: dict[int, list[Event]] = {}
         self._held: dict[int, list[Event]] = {}
+        self._held_count = 0
 
     @property
     def is_waiting(self) -> bool:
@@ -79,9 +91,13 @@ class Assembly:
         for event in events:
             if event.mod_revision > self.passed:
                 self._held.setdefault(event.mod_revision, []).append(event)
+                self._held_count += 1
         if events:
             self._known[watch] = max(self._known.get(watch, 0), events[-1].mod_revision)
-        return self._complete()
+        changes = self._complete()
+        if self._held_count > HELD_MAX:
+            raise Compacted(max(self._held))
+        return changes
 
     def _progress(self, watch: int, revision: int) -> None:
         # of all watches of the stream where it names none
@@ -106,5 +122,6 @@ class Assembly:
         changes = self._changes(
             event for revision in ready for event in sorted(self._held.pop(revision), key=lambda event: event.key)
         )
+        self._held_count -= sum(len(change.events) for change in changes)
         self.passed = max(self.passed, through)
         return changes

@@ -107,41 +107,46 @@ class Cluster:
     async def _next_ready(self) -> Member:
         """The first member in order that is connected and fit, as soon as one is."""
         waiting = {asyncio.ensure_future(self._is_fit(member)): member for member in self._in_order()}
+        unfit: list[Invalid] = []
         try:
             end = time.monotonic() + self.deadline_s
             pending = set(waiting)
             while pending and (left_s := end - time.monotonic()) > 0:
                 done, pending = await asyncio.wait(pending, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
                 for task in [task for task in waiting if task in done]:
-                    if task.result():
+                    error = task.exception()
+                    if isinstance(error, Invalid):
+                        unfit.append(error)
+                    elif task.result():
                         self._current = waiting[task]
                         return self._current
         finally:
             for task in waiting:
                 task.cancel()
-        raise Unavailable(f"no member of etcd can be reached: {await self._reasons()}", retry_after_ms=RETRY_MS)
+        if unfit:
+            raise unfit[0]
+        raise Unavailable(f"no member of etcd serves: {await self._reasons()}", retry_after_ms=RETRY_MS)
 
     async def _is_fit(self, member: Member) -> bool:
+        """Whether a member can be used now. Raises Invalid for one that must not be."""
         if not await member.connect():
             return False
         return await self._look_at(member)
 
     async def _look_at(self, member: Member) -> bool:
-        """Ask a member who it is. Raises Invalid for one that must not be used."""
+        """Ask a member who it is; see `_is_fit`."""
         try:
             status = await member.ask_status(timeout_s=self.deadline_s)
         except aio.AioRpcError:
             return False
         check_version(status.version, endpoint=member.endpoint)
-        if status.isLearner:
-            return False
         for other in self.members:
             if other is member or other.status is None or not other.is_ready:
                 continue
             if other.status.header.cluster_id != status.header.cluster_id:
                 rule = f"it belongs to another cluster than {other.endpoint}; all endpoints must be of one"
                 raise Invalid("etcd endpoint", member.endpoint, rule)
-        return True
+        return not status.isLearner and status.leader != 0
 
     async def _reasons(self) -> str:
         """Why no member serves, as each of them, or the way to it, says."""
@@ -152,4 +157,11 @@ class Cluster:
             status = await member.ask_status(timeout_s=self.deadline_s)
         except aio.AioRpcError as error:
             return f"{member.endpoint}: {words_of(error)}"
-        return f"{member.endpoint}: {'a learner' if status.isLearner else 'was slow to answer'}"
+        why = (
+            "is a learner"
+            if status.isLearner
+            else "knows no leader"
+            if status.leader == 0
+            else "was slow to answer"
+        )
+        return f"{member.endpoint} {why}"

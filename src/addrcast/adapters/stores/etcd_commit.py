@@ -114,7 +114,7 @@ class Committer:
                     await self._carry_out([part])
                 return
             self._give_up(parts, _error_of(refusal))
-        except AddrcastError as error:
+        except Exception as error:  # a bug too is told to those who wait
             self._give_up(parts, error)
         else:
             self._settle(parts, results)
@@ -139,7 +139,7 @@ class Committer:
             else:
                 self._waiting.appendleft(call)
 
-    def _give_up(self, parts: list[Part], error: AddrcastError) -> None:
+    def _give_up(self, parts: list[Part], error: Exception) -> None:
         for part in parts:
             _fail(part.call, error)
 
@@ -195,10 +195,10 @@ def _error_of(refusal: Refused) -> AddrcastError:
     return raised_for(refusal.failure, str(refusal), wrote=True)
 
 
-def _fail(call: Call, error: AddrcastError) -> None:
+def _fail(call: Call, error: Exception) -> None:
     if call.future.done():
         return
-    if call.has_written and not isinstance(error, OutcomeUnknown):
+    if call.has_written and isinstance(error, AddrcastError) and not isinstance(error, OutcomeUnknown):
         what = f"{len(call.results)} of {len(call.transactions)} transactions were carried out, then: {error}"
         error = OutcomeUnknown(what, retry_after_ms=getattr(error, "retry_after_ms", 1_000))
     call.future.set_exception(error)

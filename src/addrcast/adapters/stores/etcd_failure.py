@@ -7,7 +7,7 @@ from enum import Enum, auto
 import grpc
 from grpc import aio
 
-from addrcast.core.domain.errors import AddrcastError, Invalid, OutcomeUnknown, Unavailable
+from addrcast.core.domain.errors import AddrcastError, Denied, Invalid, OutcomeUnknown, Unavailable
 
 
 class Failure(Enum):
@@ -106,6 +106,7 @@ def raised_for(failure: Failure, what: str, *, wrote: bool = False) -> AddrcastE
         return OutcomeUnknown(f"etcd does not say whether it was carried out ({what})", retry_after_ms=RETRY_MS)
     if failure in _INVALID:
         field, rule = _INVALID[failure]
-        return Invalid(field, what, rule)
+        kind = Denied if failure is Failure.DENIED else Invalid
+        return kind(field, what, rule)
     why, retry_after_ms = _UNAVAILABLE.get(failure, ("etcd is away", RETRY_MS))
     return Unavailable(f"{why} ({what})", retry_after_ms=retry_after_ms)

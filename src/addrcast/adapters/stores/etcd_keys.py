@@ -30,6 +30,11 @@ def range_of(prefix: bytes) -> Range:
     return prefix or LEAST, end_of(prefix)
 
 
+def key_range(key: bytes) -> Range:
+    """The range of one key: etcd has it without an end."""
+    return key, b""
+
+
 def item_reader(root: bytes) -> Callable[[wire.KeyValue], KeyValue]:
     """Takes an item of etcd's under `root` for one of the store's."""
     skip = len(root)

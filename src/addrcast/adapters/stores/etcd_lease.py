@@ -43,6 +43,11 @@ class Leases:
 
     async def keep_alive(self, lease: int) -> None:
         """See Store.keep_alive."""
+        if not await self._beat(lease) and not await self._beat(lease):
+            raise Unavailable("etcd does not take the login that it has just given", retry_after_ms=RETRY_MS)
+
+    async def _beat(self, lease: int) -> bool:
+        """Keep a lease alive; false where the login had to be renewed."""
         member = await self._cluster.ready()
         used = self._cluster.login.metadata
         beating = member.stream(KEEP_ALIVE)(None, timeout=self._cluster.deadline_s, metadata=used)
@@ -53,7 +58,7 @@ class Leases:
             failure = failure_of(error)
             if failure is Failure.TOKEN:
                 await self._cluster.login.renew(member, used=used)
-                raise Unavailable("the login to etcd had run out", retry_after_ms=0) from None
+                return False
             if failure is Failure.NO_LEASE:
                 raise stale(lease) from None
             self._cluster.leave(member)
@@ -65,6 +70,7 @@ class Leases:
             raise Unavailable(f"{member.endpoint} gave no answer about lease {lease}", retry_after_ms=RETRY_MS)
         if answer.TTL <= 0:
             raise stale(lease)
+        return True
 
     async def revoke(self, lease: int) -> None:
         """See Store.revoke."""

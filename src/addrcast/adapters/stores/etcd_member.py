@@ -40,8 +40,8 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
 class Tls(msgspec.Struct, frozen=True):
     """How connections are secured, by the names of PEM files.
 
-    Servers are checked by the authorities in `ca_file`, or by those of the machine; `cert_file` and `key_file`, which
-    go together, are the client's own.
+    Servers are checked by the authorities in `ca_file`, or by those of the machine. `cert_file` and `key_file` are
+    the client's own and go together.
     """
 
     ca_file: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from grpc import aio
@@ -11,6 +12,7 @@ from addrcast.adapters.stores.etcd_failure import Failure, failure_of, raised_fo
 from addrcast.adapters.stores.etcd_keys import LEAST, end_of, item_reader
 from addrcast.adapters.stores.etcd_wire import etcd_pb2 as wire
 from addrcast.core.domain.errors import Invalid
+from addrcast.core.domain.keyspace import WholeKey
 from addrcast.core.domain.transaction import Page
 from addrcast.ports.store import Compacted
 
@@ -36,6 +38,11 @@ class Reader:
     async def read(self, keys: Sequence[str]) -> Page:
         """See Store.read; the keys were checked."""
         names = sorted({self._root + key.encode() for key in keys}) or [self._root + LEAST]
+        while True:
+            with suppress(Compacted):  # between two requests for one state
+                return await self._read(names)
+
+    async def _read(self, names: list[bytes]) -> Page:
         items: list[KeyValue] = []
         revision = 0
         for begin in range(0, len(names), _READS_MAX):
@@ -53,7 +60,8 @@ class Reader:
     async def scan(self, prefix: str, *, after: str, limit: int, revision: int) -> Page:
         """See Store.scan; prefix and last key were checked."""
         begin = self._root + prefix.encode()
-        end = end_of(begin)
+        # of a whole key there is one, or none
+        end = begin + LEAST if isinstance(prefix, WholeKey) else end_of(begin)
         items: list[KeyValue] = []
         start = max(begin, self._root + after.encode() + LEAST) if after else begin or LEAST
         while True:
