@@ -1,4 +1,4 @@
-"""Makes the messages of etcd's protocol from `etcd.proto`: in the source tree, or in a directory that is named."""
+"""Makes the messages of etcd's protocol from its `.proto` files: in the source tree, or in a directory named."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main() -> int:
                 f"--proto_path={Path(grpc_tools.__file__).parent / '_proto'}",
                 f"--python_out={into}",
                 f"--pyi_out={into}",
-                str(WIRE / "etcd.proto"),
+                *sorted(map(str, WIRE.glob("*.proto"))),
             ]
         )
     )

@@ -14,6 +14,7 @@ from addrcast.core.agent.messages import (
     Commit,
     Committed,
     Compacted,
+    Denied,
     Disturbed,
     Dumped,
     DumpTable,
@@ -29,6 +30,7 @@ from addrcast.core.agent.messages import (
     Watch,
 )
 from addrcast.core.dataplane.table import Rejected
+from addrcast.core.domain import errors
 from addrcast.core.domain.errors import Stale, Unavailable
 from addrcast.core.domain.keyspace import host_alive_key
 from addrcast.core.domain.transaction import Put, Transaction
@@ -119,6 +121,8 @@ class AgentService:
                 return effect.answer(*await scan_all(self._store, effect.prefixes))
             except (Unavailable, WatchCompacted):
                 return Away(effect)
+            except errors.Denied as denied:
+                return Denied(effect, str(denied))
 
     async def _follow(self, watch: Watch) -> None:
         try:
@@ -130,6 +134,8 @@ class AgentService:
             await self._events.put(Compacted(watch))
         except Unavailable:
             await self._events.put(Away(watch))
+        except errors.Denied as denied:
+            await self._events.put(Denied(watch, str(denied)))
 
     async def _in_kernel(self, effect: DumpTable | Program) -> Event:
         if isinstance(effect, Program):
@@ -178,6 +184,6 @@ class AgentService:
             except Stale:
                 lease = 0
                 continue
-            except Unavailable as away:
+            except (Unavailable, errors.Denied) as away:
                 log.info("host %s gives no sign of life: %s", self.machine.host, away)
             await self._clock.sleep_until(self._clock.now_ms() + self._lease_ms // 3)

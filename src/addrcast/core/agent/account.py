@@ -15,14 +15,16 @@ UNKNOWN_REVISION = 0
 class ServedAccount:
     """An account that this host is subscribed to.
 
-    `vni` is None until its declaration was seen. `scan` numbers the snapshot that is waited for. `is_ensured` is
-    whether the kernel has what the entries hang on. `unreadable` are records that a newer version wrote, by the
-    revision at which they were met. `awaited` are revisions that somebody waits to see acknowledged, ascending.
+    `vni` is None until its declaration was seen. `denials` counts how often it could not be read for want of
+    rights, since it last could. `scan` numbers the snapshot that is waited for. `is_ensured` is whether the kernel
+    has what the entries hang on. `unreadable` are records that a newer version wrote, by the revision at which they
+    were met. `awaited` are revisions that somebody waits to see acknowledged, ascending.
     """
 
     __slots__ = (
         "_settings",
         "awaited",
+        "denials",
         "is_ensured",
         "is_scanned",
         "mirror",
@@ -38,6 +40,7 @@ class ServedAccount:
         self.name = name
         self.subscription: Entry[Subscription] = Entry("")
         self.vni: int | None = None
+        self.denials = 0
         self._settings = settings
         self.forget()
 

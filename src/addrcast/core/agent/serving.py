@@ -10,7 +10,15 @@ from addrcast.core.agent.messages import AccountScanned
 from addrcast.core.agent.programming import Programming
 from addrcast.core.domain.codec import entry_of
 from addrcast.core.domain.errors import Invalid
-from addrcast.core.domain.keyspace import EPOCH, SUBSCRIPTIONS, account_key, host_key, parts_of, records_of
+from addrcast.core.domain.keyspace import (
+    EPOCH,
+    SUBSCRIPTIONS,
+    WholeKey,
+    account_key,
+    host_key,
+    parts_of,
+    records_of,
+)
 from addrcast.core.domain.record import AddressState, Entry, Record, Subscription, Value
 from addrcast.core.domain.resource import Account
 from addrcast.core.domain.transaction import Event, KeyValue
@@ -40,9 +48,15 @@ class Serving:
         self._programming = programming
 
     def prefixes(self, host: str) -> tuple[str, ...]:
-        """What to watch. The prefix of a name matches longer names too; who takes the changes leaves those out."""
-        own = (EPOCH, host_key(host), f"{SUBSCRIPTIONS}{host}.")
-        return (*own, *[of(name) for name in sorted(self.accounts) for of in (account_key, records_of)])
+        """What to watch, but for accounts that may not be read: one of those would end the watch for all.
+
+        The prefix of a name matches longer names too; who takes the changes leaves those out.
+        """
+        prefixes = [WholeKey(EPOCH), WholeKey(host_key(host)), f"{SUBSCRIPTIONS}{host}."]
+        for name, account in sorted(self.accounts.items()):
+            if not account.denials:
+                prefixes += [WholeKey(account_key(name)), records_of(name)]
+        return tuple(prefixes)
 
     def subscribe_all(self, subscriptions: Mapping[str, Entry[Subscription]]) -> list[str]:
         """These are all subscriptions there are; answers with the accounts that are served no more."""

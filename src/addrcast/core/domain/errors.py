@@ -21,6 +21,10 @@ class Invalid(AddrcastError):
         self.rule = rule
 
 
+class Denied(Invalid):
+    """The store does not allow this to the user that asked; somebody may grant it."""
+
+
 class Exhausted(AddrcastError):
     """Nothing usable is left nor coming: the pool, how many were asked for, how many are free."""
 

@@ -32,6 +32,15 @@ ATTACHMENTS = "host_attached."
 MOVE = "store_move"
 
 
+class WholeKey(str):
+    """Among prefixes to scan or watch: a whole key, of which longer ones are not wanted, nor need be allowed.
+
+    To a store it is a prefix like any other, and one that can tell the two apart may do so.
+    """
+
+    __slots__ = ()
+
+
 def record_key(account: str, logical: str) -> str:
     """R: `network_address.<account>.<logical>`."""
     return f"{RECORDS}{account}.{logical}"
