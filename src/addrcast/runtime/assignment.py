@@ -9,13 +9,18 @@ from zlib import crc32
 from addrcast.core.assignment.answer import Answer, Created, Deleted
 from addrcast.core.assignment.assigner import Assigner, Child, Pending, Reply
 from addrcast.core.assignment.request import CreateRequest, DeleteRequest, Request, check_request
-from addrcast.core.domain.errors import AddrcastError, OutcomeUnknown, Unavailable
+from addrcast.core.domain.codec import entry_of
+from addrcast.core.domain.errors import AddrcastError, OutcomeUnknown
 from addrcast.core.domain.keyspace import EPOCH
+from addrcast.core.domain.record import StoreEpoch
 from addrcast.runtime.assignment_ready import readiness_of
+from addrcast.runtime.view import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
+    from addrcast.core.domain.ledger import Ledger
+    from addrcast.core.domain.transaction import Page
     from addrcast.core.propagation.ready import Readiness
     from addrcast.ports.clock import Clock
     from addrcast.ports.store import Store
@@ -86,11 +91,11 @@ class AssignmentService:
         return found
 
     async def stop(self) -> None:
-        """Give up what is under way; callers that wait are told Unavailable."""
+        """Give up what is under way; callers that wait are told that nobody knows what becomes of it."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._fail_all(Unavailable("this replica stops", retry_after_ms=0))
+        self._fail_all(OutcomeUnknown("this replica stops; ask another one", retry_after_ms=0))
 
     def _ask(self, request: Request) -> asyncio.Future[Answer]:
         check_request(request)
@@ -149,13 +154,13 @@ class AssignmentService:
         deadline_ms = min(pending.request.deadline_ms for pending in pendings)
         alarm = asyncio.ensure_future(self._clock.sleep_until(deadline_ms))
         try:
-            newest = (await self._store.read([EPOCH])).revision
-            while self._view.ledger.revision < newest and not alarm.done():
+            newest = _moment(await self._store.read([EPOCH]))
+            while moment_of(self._view.ledger) < newest and not alarm.done():
                 await self._moved_or(alarm)
         except AddrcastError as error:
-            self._give([Reply(pending, error) for pending in pendings])
+            self._give([self._assigner.refusal(pending, error) for pending in pendings])
         else:
-            if self._view.ledger.revision >= newest:
+            if moment_of(self._view.ledger) >= newest:
                 self._assigner.looked(pendings)
             else:
                 for pending in pendings:
@@ -178,14 +183,19 @@ class AssignmentService:
         self._is_tending = False
 
     async def _moved_or(self, alarm: asyncio.Future[None]) -> None:
-        # a revision and not just the next move, which might come before the new task begins to listen
-        moved = asyncio.ensure_future(self._view.wait_revision(self._view.ledger.revision + 1))
+        # from what is seen now, since the next move might come before the new task begins to listen
+        moved = asyncio.ensure_future(self._moved_from(self._view.ledger, self._view.ledger.revision))
         try:
             await asyncio.wait((moved, alarm), return_when=asyncio.FIRST_COMPLETED)
         finally:
             moved.cancel()
         if not moved.cancelled() and moved.done():
             moved.result()
+
+    async def _moved_from(self, ledger: Ledger, revision: int) -> None:
+        """Wait until the view has moved on, or is another one: after a restore that may be of a lower revision."""
+        while self._view.ledger is ledger and ledger.revision <= revision:
+            await self._view.changed()
 
     def _give(self, replies: Iterable[Reply]) -> None:
         for reply in replies:
@@ -214,3 +224,9 @@ class AssignmentService:
             if not future.done():
                 future.set_exception(error)
         self._open.clear()
+
+
+def _moment(page: Page) -> tuple[int, int]:
+    """When the store was read, as `moment_of` says it of a view."""
+    epoch = entry_of(StoreEpoch, EPOCH, page.items[0] if page.items else None).value
+    return (epoch.epoch if epoch is not None else 0, page.revision)

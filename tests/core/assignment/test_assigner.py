@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.core.assignment.world import NOW, Replica, World, create, delete, outcomes, small_world
+from tests.core.assignment.world import DEADLINE, NOW, Replica, World, create, delete, outcomes, small_world
 
 from addrcast.core.assignment.answer import Created, Deleted
-from addrcast.core.assignment.assigner import LOSSES_MAX, Pending, Reply
+from addrcast.core.assignment.assigner import LOSSES_MAX, Child, Pending, Reply
 from addrcast.core.assignment.request import Request, Want
-from addrcast.core.domain.errors import Conflict, Exhausted, Unavailable
+from addrcast.core.domain.errors import Conflict, Exhausted, OutcomeUnknown, Stale, Unavailable
 from addrcast.core.domain.keyspace import EPOCH
 from addrcast.core.domain.record import Outcome, StoreEpoch
 
@@ -101,6 +101,57 @@ def test_a_delete_of_unknown_outcome_never_releases_what_was_bound_after_it(worl
     assert isinstance(reply.answer, Deleted)
     assert reply.answer.attempt == 1
     assert set(world.states("acme").values()) == {"bound"}
+
+
+def in_doubt(replica: Replica, request: Request, *, is_carried_out: bool = False) -> list[Child]:
+    """Have a request attempted whose reply is lost; what was sent."""
+    replica.submit(request)
+    children, _ = replica.begin()
+    if is_carried_out:
+        replica.commit(children)
+    return children
+
+
+def read_back(replica: Replica, children: list[Child]) -> None:
+    replica.assigner.read_back(children, replica.world.store.read(replica.assigner.unknown(children)))
+
+
+def test_nobody_is_told_that_nothing_happened_while_an_attempt_may_yet_land(world: World) -> None:
+    replica = Replica(world)
+    children = in_doubt(replica, create("acme", "i-1", "h1"))
+    read_back(replica, children)
+    (late,) = replica.run(DEADLINE)
+    assert isinstance(late.answer, OutcomeUnknown)
+    assert replica.commit(children)[0].is_success
+
+
+def test_nobody_is_told_that_nothing_happened_where_an_attempt_has_landed_and_gone(world: World) -> None:
+    replica, other = Replica(world), Replica(world)
+    children = in_doubt(replica, create("acme", "i-1", "h1"), is_carried_out=True)
+    other.remove(delete("acme", "i-1"))
+    read_back(replica, children)
+    (late,) = replica.run(DEADLINE)
+    assert isinstance(late.answer, OutcomeUnknown)
+
+
+def test_an_attempt_that_cannot_land_any_more_leaves_no_doubt(world: World) -> None:
+    world.host("h3", "192.0.2.16/32")
+    replica = Replica(world)
+    children = in_doubt(replica, create("acme", "i-1", "h3"))
+    Replica(world).create(create("beta", "rival", "h3"))
+    read_back(replica, children)
+    (refused,) = replica.run()
+    assert isinstance(refused.answer, Exhausted)
+    assert not replica.commit(children)[0].is_success
+
+
+def test_one_whose_attempt_landed_and_was_deleted_is_too_late(world: World) -> None:
+    replica, other = Replica(world), Replica(world)
+    children = in_doubt(replica, create("acme", "i-1", "h1"), is_carried_out=True)
+    other.remove(delete("acme", "i-1"))
+    read_back(replica, children)
+    (late,) = replica.run()
+    assert isinstance(late.answer, Stale)
 
 
 def test_a_taking_back_of_unknown_outcome_is_decided_again(world: World) -> None:

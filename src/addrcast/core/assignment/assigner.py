@@ -17,8 +17,8 @@ from addrcast.core.assignment.deleting import deleted
 from addrcast.core.assignment.request import CreateRequest, DeleteRequest, Request
 from addrcast.core.assignment.scarcity import Wait
 from addrcast.core.domain.codec import entry_of
-from addrcast.core.domain.errors import AddrcastError, Conflict, Unavailable
-from addrcast.core.domain.keyspace import EPOCH
+from addrcast.core.domain.errors import AddrcastError, Conflict, OutcomeUnknown, Stale, Unavailable
+from addrcast.core.domain.keyspace import EPOCH, instance_key
 from addrcast.core.domain.record import Entry, Value
 from addrcast.core.domain.transitions import Draft, preempt
 
@@ -37,13 +37,15 @@ RETRY_MS = 1_000
 class Pending(msgspec.Struct, eq=False):
     """A request on its way; `token` is whatever its driver knows it by.
 
-    `is_misled` asks for a look before the next attempt, after several were lost.
+    `is_misled` asks for a look before the next attempt, after several were lost. Of the attempts `in_doubt` nobody
+    could tell whether they were carried out.
     """
 
     request: Request
     token: Any = None
     has_looked: bool = False
     is_misled: bool = False
+    in_doubt: tuple[Draft, ...] = ()
     losses: int = 0
     expecting: frozenset[str] = frozenset()
     retry_after_ms: int = RETRY_MS
@@ -185,6 +187,8 @@ class Assigner:
         for child in children:
             self._candidates.taken.difference_update(child.keys)
             request = child.pending.request
+            if child.attempt is not None:
+                child.pending.in_doubt += (child.draft,)
             if child.attempt is not None and isinstance(request, DeleteRequest):
                 child.pending.request = replace(request, attempt=child.attempt.number)
             self._queue.appendleft(child.pending)
@@ -195,7 +199,28 @@ class Assigner:
         for child in children:
             self._candidates.taken.difference_update(child.keys)
         self._release_held(has_failed=True)
-        return [Reply(child.pending, error) for child in children]
+        return [self.refusal(child.pending, error) for child in children]
+
+    def refusal(self, pending: Pending, error: AddrcastError) -> Reply:
+        """Tell a caller why there is no answer: while an attempt of it is in doubt, not that nothing happened."""
+        if isinstance(error, Stale) or not any(self._is_open(pending, draft) for draft in pending.in_doubt):
+            return Reply(pending, error)
+        what = f"it may have been carried out, or may yet be ({error}); ask again, it is idempotent"
+        return Reply(pending, OutcomeUnknown(what, retry_after_ms=RETRY_MS))
+
+    def _is_open(self, pending: Pending, draft: Draft) -> bool:
+        """Whether a draft in doubt may land yet, or may have.
+
+        It writes the instance; while that stands it has not landed, and what somebody else has made of another key
+        that it compares does not go back before the request is long forgotten.
+        """
+        instance = instance_key(pending.request.account, pending.request.instance)
+        written = {entry.key: value for entry, value in draft.writes}
+        changed = [
+            now for entry in draft.compares if (now := self.ledger.entry(entry.key)).revision != entry.revision
+        ]
+        is_touched = any(now.key == instance for now in changed)
+        return is_touched or all(now.key in written and now.value == written[now.key] for now in changed)
 
     def _decide(self, pending: Pending, turn: Turn, now_ms: int) -> None:
         if pending.request.deadline_ms <= now_ms:
@@ -223,7 +248,10 @@ class Assigner:
             self._held.append(pending)
         else:
             self._expect(pending, frozenset())
-            turn.replies.append(Reply(pending, decision))
+            if isinstance(decision, AddrcastError):
+                turn.replies.append(self.refusal(pending, decision))
+            else:
+                turn.replies.append(Reply(pending, decision))
 
     def _wait(self, pending: Pending, wait: Wait, turn: Turn, now_ms: int) -> None:
         self._expect(pending, wait.expecting)
@@ -245,14 +273,14 @@ class Assigner:
     def _late(self, pending: Pending) -> Reply:
         self._expect(pending, frozenset())
         what = f"instance {pending.request.instance}: {pending.lack} before its deadline"
-        return Reply(pending, Unavailable(what, retry_after_ms=pending.retry_after_ms))
+        return self.refusal(pending, Unavailable(what, retry_after_ms=pending.retry_after_ms))
 
     def _lost(self, pending: Pending, replies: list[Reply]) -> None:
         pending.losses += 1
         if pending.losses > LOSSES_MAX:
             self._expect(pending, frozenset())
             what = f"instance {pending.request.instance}: {pending.losses} races were lost; try again"
-            replies.append(Reply(pending, Conflict(what)))
+            replies.append(self.refusal(pending, Conflict(what)))
             return
         pending.is_misled = pending.losses % LOOK_EVERY == 0
         self._queue.appendleft(pending)

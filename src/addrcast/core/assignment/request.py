@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from addrcast.core.domain.address import parse_address
+from addrcast.core.domain.address import Family, parse_address
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.identity import check_instance, check_name
-
-if TYPE_CHECKING:
-    from addrcast.core.domain.address import Family
 
 WANTS_MAX = 16
 
