@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.servers.process import Server, binary, free_ports
 
@@ -44,10 +44,13 @@ class Consul:
 
 @contextmanager
 def consul_server(
-    directory: Path, *, is_kept: bool = False, settings: Mapping[str, object] | None = None
+    directory: Path, *, is_kept: bool = False, settings: Mapping[str, Any] | None = None, token: str = ""
 ) -> Iterator[Consul]:
     """An empty single server, ready. One that `is_kept` has its data on disk, to be killed and started again."""
     http, server, serf = free_ports(3)
+    ports = {"http": http, "server": server, "serf_lan": serf, "serf_wan": -1, "dns": -1, "grpc": -1}
+    more = dict(settings or {})
+    more["ports"] = ports | more.get("ports", {})
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "consul.json"
     file.write_text(
@@ -55,19 +58,18 @@ def consul_server(
             {
                 "bind_addr": "127.0.0.1",
                 "client_addr": "127.0.0.1",
-                "ports": {"http": http, "server": server, "serf_lan": serf, "serf_wan": -1, "dns": -1, "grpc": -1},
                 "session_ttl_min": f"{SESSION_MS_MIN}ms",
                 "log_level": "warn",
                 "disable_update_check": True,
                 # one node on loopback needs no seconds to elect itself
                 "performance": {"raft_multiplier": 1},
                 **({"server": True, "bootstrap": True, "data_dir": f"{directory}/data"} if is_kept else {}),
-                **(settings or {}),
+                **more,
             }
         )
     )
     command: list[str | Path] = [binary("consul"), "agent", *([] if is_kept else ["-dev"]), f"-config-file={file}"]
-    consul = Consul(f"127.0.0.1:{http}", Server(command, log=directory / "consul.log"))
+    consul = Consul(f"127.0.0.1:{http}", Server(command, log=directory / "consul.log"), token=token)
     try:
         consul.server.start()
         consul.server.wait_until(consul.is_healthy)

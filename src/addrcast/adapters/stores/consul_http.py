@@ -76,8 +76,12 @@ class ConsulHttp:
         self.address = address if "://" in address else f"{'https' if tls else 'http'}://{address}"
         self._deadline_s = deadline_ms / 1000
         self._turns = asyncio.Semaphore(REQUESTS_MAX)
+        try:
+            base_url = httpx.URL(self.address)
+        except httpx.InvalidURL as error:
+            raise Invalid("address", address, f"host:port or a URL is expected: {error}") from None
         self._client = httpx.AsyncClient(
-            base_url=self.address,
+            base_url=base_url,
             # a body compressed costs more on a local link than it saves
             headers={"Accept-Encoding": "identity"} | ({"X-Consul-Token": token} if token else {}),
             verify=tls.context() if tls else True,
@@ -166,7 +170,8 @@ class ConsulHttp:
                 response = await self._client.request(method, path, content=body)
         except _NOT_SENT as error:
             raise Unavailable(f"{self.address} cannot be reached: {error}", retry_after_ms=RETRY_MS) from None
-        except (httpx.TransportError, TimeoutError, RuntimeError) as error:
+        # httpx lets what TLS complains of while reading pass as an OSError
+        except (httpx.TransportError, OSError, TimeoutError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not self._client.is_closed:
                 raise
             what = f"{self.address} did not answer: {error or type(error).__name__}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from http import HTTPStatus
-from secrets import randbits
+from secrets import randbelow
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from addrcast.adapters.stores.consul_compile import mark, removal
+from addrcast.adapters.stores.consul_http import Denied
 from addrcast.adapters.stores.consul_wire import LEASE_BITS, OPERATIONS_MAX, Operation, encode
 from addrcast.core.domain.errors import AddrcastError, Invalid, Stale, Unavailable
 
@@ -59,7 +60,7 @@ class Leases:
         response = await self._http.put("/v1/session/create", msgspec.json.encode(asked))
         session = str(msgspec.json.decode(response.body)["ID"])
         while True:
-            lease = randbits(LEASE_BITS)
+            lease = 1 + randbelow((1 << LEASE_BITS) - 1)
             place = self._layout.lease(lease)
             answer = await self._http.write(
                 [
@@ -67,15 +68,15 @@ class Leases:
                     encode(Operation("lock", place, session.encode(), session=session)),
                 ]
             )
-            if not answer.errors and lease:
+            if not answer.errors:
                 self._sessions[lease] = session
                 return lease
-            if all(error.op_index for error in answer.errors or ()):
+            if all(error.op_index for error in answer.errors):
                 raise Unavailable(f"the session ended at once: {answer.errors}", retry_after_ms=_RETRY_MS)
 
     async def keep_alive(self, lease: int) -> None:
         """See Store.keep_alive."""
-        session = (await self.sessions([lease]))[lease]
+        session = self._sessions.get(lease) or (await self.sessions([lease]))[lease]
         response = await self._http.put(f"/v1/session/renew/{session}")
         if response.status == HTTPStatus.NOT_FOUND:
             self._sessions.pop(lease, None)
@@ -93,35 +94,46 @@ class Leases:
             await self._http.put(f"/v1/session/destroy/{session}")
 
     async def sessions(self, leases: Iterable[int]) -> dict[int, str]:
-        """The sessions of leases that last, as far as is known from here. Raises Stale."""
-        wanted = set(leases)
-        unknown = [self._layout.lease(lease) for lease in wanted if lease not in self._sessions]
-        if unknown:
-            for found in await self._reader.entries(*unknown):
-                for entry in found:
-                    if entry.key in unknown and entry.value:
-                        self._sessions[int(entry.key[len(self._layout.leases) :])] = entry.value.decode()
-        for lease in wanted:
-            if lease not in self._sessions:
+        """The sessions of leases, all of which last. Raises Stale."""
+        places = {self._layout.lease(lease): lease for lease in leases}
+        sessions: dict[int, str] = {}
+        for begin in range(0, len(places), OPERATIONS_MAX):
+            some = list(places)[begin : begin + OPERATIONS_MAX]
+            entries = [entry for found in await self._reader.entries(*some) for entry in found]
+            sessions |= {places[each.key]: (each.value or b"").decode() for each in entries if each.key in places}
+        for lease in places.values():
+            if lease not in sessions:
+                self._sessions.pop(lease, None)
                 raise Stale(f"lease {lease} is over; ask for a new one")
-        return {lease: self._sessions[lease] for lease in wanted}
+        self._sessions |= sessions
+        return sessions
 
     async def sweep(self) -> None:
         """For ever: remove the keys of leases that are over, at once when one ends."""
         layout = self._layout
         index = 0
+        foreign: set[int] = set()  # that the token may not end: whoever put under them may
         while True:
             try:
                 index = await self._http.wait(layout.leases, index=index, wait_ms=_SWEEP_MS)
                 alive, noted = await self._reader.entries(layout.leases, layout.leased)
                 lasting = {entry.key for entry in alive}
-                for lease in {layout.leased_pair(entry)[0] for entry in noted}:
+                over = {layout.leased_pair(entry)[0] for entry in noted} - foreign
+                for lease in over:
                     if layout.lease(lease) not in lasting:
-                        await self._end(lease)
+                        foreign |= await self._end_if_allowed(lease)
             except AddrcastError as error:
                 log.info("leases that are over are not removed: %s", error)
                 index = 0
                 await asyncio.sleep(_RETRY_S)
+
+    async def _end_if_allowed(self, lease: int) -> set[int]:
+        try:
+            await self._end(lease)
+        except Denied as denied:
+            log.info("lease %s is over, and is for others to end: %s", lease, denied)
+            return {lease}
+        return set()
 
     async def _end(self, lease: int) -> None:
         """Remove the lease, so that nothing can be put under it any more, and what hangs on it."""

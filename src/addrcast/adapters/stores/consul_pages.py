@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from addrcast.adapters.stores.consul_read import PREFIXES_AT_ONCE
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.transaction import Page
 from addrcast.ports.store import Compacted
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 HELD_S = 10.0
 HELD_MAX = 8
-_TOGETHER_MAX = 16
 
 
 class Pages:
@@ -48,7 +48,7 @@ class Pages:
     async def _newest(self, prefix: str) -> tuple[int, tuple[KeyValue, ...]]:
         together = self._together.get(prefix, ())
         snapshot = await self._read(prefix, *together)
-        self._chains[snapshot.revision] = [prefix]
+        self._chains[snapshot.revision] = [prefix, *together]
         while len(self._chains) > HELD_MAX:
             self._chains.popitem(last=False)
         if not together:
@@ -66,7 +66,7 @@ class Pages:
         if prefix not in chain:
             chain.append(prefix)
         if not snapshot.holds_at(revision):
-            if len(chain) <= _TOGETHER_MAX:
+            if len(chain) <= PREFIXES_AT_ONCE:
                 self._together[chain[0]] = tuple(chain[1:])
             raise Compacted(snapshot.revision)
         return snapshot.items

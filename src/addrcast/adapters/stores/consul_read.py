@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from addrcast.adapters.stores.consul_wire import Entry, Layout
     from addrcast.core.domain.transaction import KeyValue
 
-_AT_ONCE = (OPERATIONS_MAX - 1) // 2  # two reads for each prefix, one for the revision
+PREFIXES_AT_ONCE = (OPERATIONS_MAX - 1) // 2  # two reads for each prefix, one for the revision
 _TRIES = 50
 _MOVED_RETRY_MS = 100
 
@@ -80,12 +80,12 @@ class Reader:
         return [[entry for entry in found if entry.key.startswith(prefix)] for prefix in prefixes]
 
     async def _whole(self, wanted: Sequence[str], *, is_exact: bool) -> Snapshot:
-        if len(wanted) <= _AT_ONCE:
+        if len(wanted) <= PREFIXES_AT_ONCE:
             return await self._part(wanted, is_exact=is_exact)
         for _ in range(_TRIES):
             parts = [
-                await self._part(wanted[begin : begin + _AT_ONCE], is_exact=is_exact)
-                for begin in range(0, len(wanted), _AT_ONCE)
+                await self._part(wanted[begin : begin + PREFIXES_AT_ONCE], is_exact=is_exact)
+                for begin in range(0, len(wanted), PREFIXES_AT_ONCE)
             ]
             first = parts[0]
             if all(part.holds_at(first.revision) for part in parts):
@@ -103,7 +103,7 @@ class Reader:
         items, removed, revision, compacted = [], [], 0, 0
         for entry in await self._http.read([encode(Operation("get-tree", place)) for place in places]):
             if entry.key.startswith(layout.keys):
-                items.append(layout.item(entry))
+                items += [layout.item(entry)] if layout.is_whole(entry) else []
             elif entry.key.startswith(layout.removed):
                 removed.append((layout.removed_key(entry), entry.modify_index))
             elif entry.key == layout.revision:

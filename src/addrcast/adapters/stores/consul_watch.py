@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -82,10 +81,10 @@ class Watcher:
 
     async def _changes(self, prefixes: Sequence[str], after_revision: int) -> AsyncGenerator[Change, None]:
         alarm = Alarm(self._http, self._layout, prefixes)
-        await alarm.arm()
+        await asyncio.gather(alarm.arm(), self._reader.check_prefixes(prefixes))
         told = passed = after_revision
         loop = asyncio.get_running_loop()
-        checked_s = -math.inf
+        checked_s = loop.time()
         while not self._closed.is_set():
             begin_s = loop.time()
             if begin_s >= checked_s + CHECK_S:  # a token that lost its rights sees nothing, and no error

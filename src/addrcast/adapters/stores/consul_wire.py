@@ -12,7 +12,7 @@ OPERATIONS_MAX = 64  # of one transaction; fixed in Consul
 BODY_BYTES_MAX = 512 * 1024  # Consul's default `limits.txn_max_req_len`; values travel in base64
 VALUE_BYTES_MAX = 376 * 1024
 
-LEASE_BITS = 44
+LEASE_BITS = 40
 _NONCE_BITS = 64 - LEASE_BITS
 _INDEX_MAX = (1 << 64) - 1
 _END = "="
@@ -88,7 +88,7 @@ def decode_answer(body: bytes) -> Answer:
 class Layout:
     """Where things lie in Consul, below a root of their own.
 
-    `key/<key>=` holds a value, its lease in the upper 44 bits of the flags; `removed/<key>=` tells by its
+    `key/<key>=` holds a value, its lease in the upper 40 bits of the flags; `removed/<key>=` tells by its
     ModifyIndex when the key was removed last; `lease/<lease>` is held by the session of a lease, whose id is its
     value; `leased/<lease>/<key>` names what may hang on it; `meta/revision` is written by every transaction that
     changes something, so its ModifyIndex is the store's revision; `meta/compacted` holds the last one forgotten.
@@ -133,6 +133,10 @@ class Layout:
             entry.flags >> _NONCE_BITS,
         )
 
+    def is_whole(self, entry: Entry) -> bool:
+        """Whether an entry is one of the store's, and not put there by hand."""
+        return entry.key.endswith(_END)
+
     def removed_key(self, entry: Entry) -> str:
         """The key whose removal an entry below `removed` notes."""
         return entry.key[len(self.removed) : -len(_END)]
@@ -146,7 +150,8 @@ class Layout:
 def flags_of(lease: int) -> int:
     """Flags that name a lease and differ from write to write.
 
-    Consul takes a write that changes neither value nor flags for none: the key would keep its ModifyIndex.
+    Consul takes a write that changes neither value nor flags for none: the key would keep its ModifyIndex, which
+    happens once in 16 million times that a value is put again as it stands.
     """
     return lease << _NONCE_BITS | randbits(_NONCE_BITS)
 
