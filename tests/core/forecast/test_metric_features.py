@@ -70,6 +70,8 @@ def test_an_account_of_which_nothing_is_known_has_no_feature(
     assert np.isnan(found[2, per_metric:]).all()
     assert np.isfinite(found[2, :per_metric]).all()
     assert np.isfinite(found[3]).all()
+    values[0] = np.nan
+    assert np.isnan(features(values, counts)[:, :per_metric]).all()
 
 
 def test_a_short_history_leaves_unknown_what_it_cannot_say(

@@ -64,7 +64,8 @@ def at_positions(quantiles: NDArray[np.float32], positions: NDArray[np.float32])
     below = positions.astype(np.int64)
     above = np.minimum(below + 1, quantiles.shape[-1] - 1)
     share = (positions - below).astype(np.float32)
-    mixed: NDArray[np.float32] = (1 - share) * quantiles[..., below] + share * quantiles[..., above]
+    low, high = quantiles[..., below], quantiles[..., above]
+    mixed: NDArray[np.float32] = np.minimum(low + share * (high - low), high)  # rounding must not break the order
     return mixed
 
 
