@@ -4,96 +4,101 @@
 # source: etcd.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
-_runtime_version.ValidateProtobufRuntimeVersion(_runtime_version.Domain.PUBLIC, 7, 35, 1, "", "etcd.proto")
+_runtime_version.ValidateProtobufRuntimeVersion(
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'etcd.proto'
+)
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\netcd.proto\x12\raddrcast.etcd"\\\n\x0eResponseHeader\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x11\n\traft_term\x18\x04 \x01(\x04"u\n\x08KeyValue\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x17\n\x0f\x63reate_revision\x18\x02 \x01(\x03\x12\x14\n\x0cmod_revision\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\r\n\x05value\x18\x05 \x01(\x0c\x12\r\n\x05lease\x18\x06 \x01(\x03"|\n\x05\x45vent\x12,\n\x04type\x18\x01 \x01(\x0e\x32\x1e.addrcast.etcd.Event.EventType\x12#\n\x02kv\x18\x02 \x01(\x0b\x32\x17.addrcast.etcd.KeyValue" \n\tEventType\x12\x07\n\x03PUT\x10\x00\x12\n\n\x06\x44\x45LETE\x10\x01"c\n\x0cRangeRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12\x12\n\ncount_only\x18\t \x01(\x08"r\n\rRangeResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12$\n\x03kvs\x18\x02 \x03(\x0b\x32\x17.addrcast.etcd.KeyValue\x12\x0c\n\x04more\x18\x03 \x01(\x08"7\n\nPutRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\x12\r\n\x05lease\x18\x03 \x01(\x03"<\n\x0bPutResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader"!\n\x12\x44\x65leteRangeRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c"U\n\x13\x44\x65leteRangeResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x03"\xf3\x01\n\tRequestOp\x12\x34\n\rrequest_range\x18\x01 \x01(\x0b\x32\x1b.addrcast.etcd.RangeRequestH\x00\x12\x30\n\x0brequest_put\x18\x02 \x01(\x0b\x32\x19.addrcast.etcd.PutRequestH\x00\x12\x41\n\x14request_delete_range\x18\x03 \x01(\x0b\x32!.addrcast.etcd.DeleteRangeRequestH\x00\x12\x30\n\x0brequest_txn\x18\x04 \x01(\x0b\x32\x19.addrcast.etcd.TxnRequestH\x00\x42\t\n\x07request"\xfd\x01\n\nResponseOp\x12\x36\n\x0eresponse_range\x18\x01 \x01(\x0b\x32\x1c.addrcast.etcd.RangeResponseH\x00\x12\x32\n\x0cresponse_put\x18\x02 \x01(\x0b\x32\x1a.addrcast.etcd.PutResponseH\x00\x12\x43\n\x15response_delete_range\x18\x03 \x01(\x0b\x32".addrcast.etcd.DeleteRangeResponseH\x00\x12\x32\n\x0cresponse_txn\x18\x04 \x01(\x0b\x32\x1a.addrcast.etcd.TxnResponseH\x00\x42\n\n\x08response"\xb5\x02\n\x07\x43ompare\x12\x34\n\x06result\x18\x01 \x01(\x0e\x32$.addrcast.etcd.Compare.CompareResult\x12\x34\n\x06target\x18\x02 \x01(\x0e\x32$.addrcast.etcd.Compare.CompareTarget\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12\x16\n\x0cmod_revision\x18\x06 \x01(\x03H\x00"@\n\rCompareResult\x12\t\n\x05\x45QUAL\x10\x00\x12\x0b\n\x07GREATER\x10\x01\x12\x08\n\x04LESS\x10\x02\x12\r\n\tNOT_EQUAL\x10\x03"G\n\rCompareTarget\x12\x0b\n\x07VERSION\x10\x00\x12\n\n\x06\x43REATE\x10\x01\x12\x07\n\x03MOD\x10\x02\x12\t\n\x05VALUE\x10\x03\x12\t\n\x05LEASE\x10\x04\x42\x0e\n\x0ctarget_union"\x8b\x01\n\nTxnRequest\x12\'\n\x07\x63ompare\x18\x01 \x03(\x0b\x32\x16.addrcast.etcd.Compare\x12)\n\x07success\x18\x02 \x03(\x0b\x32\x18.addrcast.etcd.RequestOp\x12)\n\x07\x66\x61ilure\x18\x03 \x03(\x0b\x32\x18.addrcast.etcd.RequestOp"}\n\x0bTxnResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\x11\n\tsucceeded\x18\x02 \x01(\x08\x12,\n\tresponses\x18\x03 \x03(\x0b\x32\x19.addrcast.etcd.ResponseOp"7\n\x11\x43ompactionRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08physical\x18\x02 \x01(\x08"C\n\x12\x43ompactionResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader"\x9d\x01\n\x0cWatchRequest\x12;\n\x0e\x63reate_request\x18\x01 \x01(\x0b\x32!.addrcast.etcd.WatchCreateRequestH\x00\x12?\n\x10progress_request\x18\x03 \x01(\x0b\x32#.addrcast.etcd.WatchProgressRequestH\x00\x42\x0f\n\rrequest_union"\x89\x01\n\x12WatchCreateRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\x16\n\x0estart_revision\x18\x03 \x01(\x03\x12\x17\n\x0fprogress_notify\x18\x04 \x01(\x08\x12\x10\n\x08watch_id\x18\x07 \x01(\x03\x12\x10\n\x08\x66ragment\x18\x08 \x01(\x08"\x16\n\x14WatchProgressRequest"\xdc\x01\n\rWatchResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\x10\n\x08watch_id\x18\x02 \x01(\x03\x12\x0f\n\x07\x63reated\x18\x03 \x01(\x08\x12\x10\n\x08\x63\x61nceled\x18\x04 \x01(\x08\x12\x18\n\x10\x63ompact_revision\x18\x05 \x01(\x03\x12\x15\n\rcancel_reason\x18\x06 \x01(\t\x12\x10\n\x08\x66ragment\x18\x07 \x01(\x08\x12$\n\x06\x65vents\x18\x0b \x03(\x0b\x32\x14.addrcast.etcd.Event",\n\x11LeaseGrantRequest\x12\x0b\n\x03TTL\x18\x01 \x01(\x03\x12\n\n\x02ID\x18\x02 \x01(\x03"k\n\x12LeaseGrantResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\n\n\x02ID\x18\x02 \x01(\x03\x12\x0b\n\x03TTL\x18\x03 \x01(\x03\x12\r\n\x05\x65rror\x18\x04 \x01(\t" \n\x12LeaseRevokeRequest\x12\n\n\x02ID\x18\x01 \x01(\x03"D\n\x13LeaseRevokeResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader"#\n\x15LeaseKeepAliveRequest\x12\n\n\x02ID\x18\x01 \x01(\x03"`\n\x16LeaseKeepAliveResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\n\n\x02ID\x18\x02 \x01(\x03\x12\x0b\n\x03TTL\x18\x03 \x01(\x03"$\n\x16LeaseTimeToLiveRequest\x12\n\n\x02ID\x18\x01 \x01(\x03"a\n\x17LeaseTimeToLiveResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\n\n\x02ID\x18\x02 \x01(\x03\x12\x0b\n\x03TTL\x18\x03 \x01(\x03"5\n\x13\x41uthenticateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t"T\n\x14\x41uthenticateResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\r\n\x05token\x18\x02 \x01(\t"\x0f\n\rStatusRequest"s\n\x0eStatusResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06leader\x18\x04 \x01(\x04\x12\x11\n\tisLearner\x18\n \x01(\x08\x62\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\netcd.proto\x12\raddrcast.etcd\"\\\n\x0eResponseHeader\x12\x12\n\ncluster_id\x18\x01 \x01(\x04\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x11\n\traft_term\x18\x04 \x01(\x04\"u\n\x08KeyValue\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x17\n\x0f\x63reate_revision\x18\x02 \x01(\x03\x12\x14\n\x0cmod_revision\x18\x03 \x01(\x03\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\r\n\x05value\x18\x05 \x01(\x0c\x12\r\n\x05lease\x18\x06 \x01(\x03\"|\n\x05\x45vent\x12,\n\x04type\x18\x01 \x01(\x0e\x32\x1e.addrcast.etcd.Event.EventType\x12#\n\x02kv\x18\x02 \x01(\x0b\x32\x17.addrcast.etcd.KeyValue\" \n\tEventType\x12\x07\n\x03PUT\x10\x00\x12\n\n\x06\x44\x45LETE\x10\x01\"c\n\x0cRangeRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12\x12\n\ncount_only\x18\t \x01(\x08\"r\n\rRangeResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12$\n\x03kvs\x18\x02 \x03(\x0b\x32\x17.addrcast.etcd.KeyValue\x12\x0c\n\x04more\x18\x03 \x01(\x08\"7\n\nPutRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\r\n\x05value\x18\x02 \x01(\x0c\x12\r\n\x05lease\x18\x03 \x01(\x03\"<\n\x0bPutResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\"!\n\x12\x44\x65leteRangeRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\"U\n\x13\x44\x65leteRangeResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\x0f\n\x07\x64\x65leted\x18\x02 \x01(\x03\"\xf3\x01\n\tRequestOp\x12\x34\n\rrequest_range\x18\x01 \x01(\x0b\x32\x1b.addrcast.etcd.RangeRequestH\x00\x12\x30\n\x0brequest_put\x18\x02 \x01(\x0b\x32\x19.addrcast.etcd.PutRequestH\x00\x12\x41\n\x14request_delete_range\x18\x03 \x01(\x0b\x32!.addrcast.etcd.DeleteRangeRequestH\x00\x12\x30\n\x0brequest_txn\x18\x04 \x01(\x0b\x32\x19.addrcast.etcd.TxnRequestH\x00\x42\t\n\x07request\"\xfd\x01\n\nResponseOp\x12\x36\n\x0eresponse_range\x18\x01 \x01(\x0b\x32\x1c.addrcast.etcd.RangeResponseH\x00\x12\x32\n\x0cresponse_put\x18\x02 \x01(\x0b\x32\x1a.addrcast.etcd.PutResponseH\x00\x12\x43\n\x15response_delete_range\x18\x03 \x01(\x0b\x32\".addrcast.etcd.DeleteRangeResponseH\x00\x12\x32\n\x0cresponse_txn\x18\x04 \x01(\x0b\x32\x1a.addrcast.etcd.TxnResponseH\x00\x42\n\n\x08response\"\xb5\x02\n\x07\x43ompare\x12\x34\n\x06result\x18\x01 \x01(\x0e\x32$.addrcast.etcd.Compare.CompareResult\x12\x34\n\x06target\x18\x02 \x01(\x0e\x32$.addrcast.etcd.Compare.CompareTarget\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12\x16\n\x0cmod_revision\x18\x06 \x01(\x03H\x00\"@\n\rCompareResult\x12\t\n\x05\x45QUAL\x10\x00\x12\x0b\n\x07GREATER\x10\x01\x12\x08\n\x04LESS\x10\x02\x12\r\n\tNOT_EQUAL\x10\x03\"G\n\rCompareTarget\x12\x0b\n\x07VERSION\x10\x00\x12\n\n\x06\x43REATE\x10\x01\x12\x07\n\x03MOD\x10\x02\x12\t\n\x05VALUE\x10\x03\x12\t\n\x05LEASE\x10\x04\x42\x0e\n\x0ctarget_union\"\x8b\x01\n\nTxnRequest\x12\'\n\x07\x63ompare\x18\x01 \x03(\x0b\x32\x16.addrcast.etcd.Compare\x12)\n\x07success\x18\x02 \x03(\x0b\x32\x18.addrcast.etcd.RequestOp\x12)\n\x07\x66\x61ilure\x18\x03 \x03(\x0b\x32\x18.addrcast.etcd.RequestOp\"}\n\x0bTxnResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\x11\n\tsucceeded\x18\x02 \x01(\x08\x12,\n\tresponses\x18\x03 \x03(\x0b\x32\x19.addrcast.etcd.ResponseOp\"7\n\x11\x43ompactionRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08physical\x18\x02 \x01(\x08\"C\n\x12\x43ompactionResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\"\x9d\x01\n\x0cWatchRequest\x12;\n\x0e\x63reate_request\x18\x01 \x01(\x0b\x32!.addrcast.etcd.WatchCreateRequestH\x00\x12?\n\x10progress_request\x18\x03 \x01(\x0b\x32#.addrcast.etcd.WatchProgressRequestH\x00\x42\x0f\n\rrequest_union\"\x89\x01\n\x12WatchCreateRequest\x12\x0b\n\x03key\x18\x01 \x01(\x0c\x12\x11\n\trange_end\x18\x02 \x01(\x0c\x12\x16\n\x0estart_revision\x18\x03 \x01(\x03\x12\x17\n\x0fprogress_notify\x18\x04 \x01(\x08\x12\x10\n\x08watch_id\x18\x07 \x01(\x03\x12\x10\n\x08\x66ragment\x18\x08 \x01(\x08\"\x16\n\x14WatchProgressRequest\"\xdc\x01\n\rWatchResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\x10\n\x08watch_id\x18\x02 \x01(\x03\x12\x0f\n\x07\x63reated\x18\x03 \x01(\x08\x12\x10\n\x08\x63\x61nceled\x18\x04 \x01(\x08\x12\x18\n\x10\x63ompact_revision\x18\x05 \x01(\x03\x12\x15\n\rcancel_reason\x18\x06 \x01(\t\x12\x10\n\x08\x66ragment\x18\x07 \x01(\x08\x12$\n\x06\x65vents\x18\x0b \x03(\x0b\x32\x14.addrcast.etcd.Event\",\n\x11LeaseGrantRequest\x12\x0b\n\x03TTL\x18\x01 \x01(\x03\x12\n\n\x02ID\x18\x02 \x01(\x03\"k\n\x12LeaseGrantResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\n\n\x02ID\x18\x02 \x01(\x03\x12\x0b\n\x03TTL\x18\x03 \x01(\x03\x12\r\n\x05\x65rror\x18\x04 \x01(\t\" \n\x12LeaseRevokeRequest\x12\n\n\x02ID\x18\x01 \x01(\x03\"D\n\x13LeaseRevokeResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\"#\n\x15LeaseKeepAliveRequest\x12\n\n\x02ID\x18\x01 \x01(\x03\"`\n\x16LeaseKeepAliveResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\n\n\x02ID\x18\x02 \x01(\x03\x12\x0b\n\x03TTL\x18\x03 \x01(\x03\"$\n\x16LeaseTimeToLiveRequest\x12\n\n\x02ID\x18\x01 \x01(\x03\"a\n\x17LeaseTimeToLiveResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\n\n\x02ID\x18\x02 \x01(\x03\x12\x0b\n\x03TTL\x18\x03 \x01(\x03\"5\n\x13\x41uthenticateRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"T\n\x14\x41uthenticateResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\r\n\x05token\x18\x02 \x01(\t\"\x0f\n\rStatusRequest\"s\n\x0eStatusResponse\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1d.addrcast.etcd.ResponseHeader\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06leader\x18\x04 \x01(\x04\x12\x11\n\tisLearner\x18\n \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "etcd_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'etcd_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_RESPONSEHEADER"]._serialized_start = 29
-    _globals["_RESPONSEHEADER"]._serialized_end = 121
-    _globals["_KEYVALUE"]._serialized_start = 123
-    _globals["_KEYVALUE"]._serialized_end = 240
-    _globals["_EVENT"]._serialized_start = 242
-    _globals["_EVENT"]._serialized_end = 366
-    _globals["_EVENT_EVENTTYPE"]._serialized_start = 334
-    _globals["_EVENT_EVENTTYPE"]._serialized_end = 366
-    _globals["_RANGEREQUEST"]._serialized_start = 368
-    _globals["_RANGEREQUEST"]._serialized_end = 467
-    _globals["_RANGERESPONSE"]._serialized_start = 469
-    _globals["_RANGERESPONSE"]._serialized_end = 583
-    _globals["_PUTREQUEST"]._serialized_start = 585
-    _globals["_PUTREQUEST"]._serialized_end = 640
-    _globals["_PUTRESPONSE"]._serialized_start = 642
-    _globals["_PUTRESPONSE"]._serialized_end = 702
-    _globals["_DELETERANGEREQUEST"]._serialized_start = 704
-    _globals["_DELETERANGEREQUEST"]._serialized_end = 737
-    _globals["_DELETERANGERESPONSE"]._serialized_start = 739
-    _globals["_DELETERANGERESPONSE"]._serialized_end = 824
-    _globals["_REQUESTOP"]._serialized_start = 827
-    _globals["_REQUESTOP"]._serialized_end = 1070
-    _globals["_RESPONSEOP"]._serialized_start = 1073
-    _globals["_RESPONSEOP"]._serialized_end = 1326
-    _globals["_COMPARE"]._serialized_start = 1329
-    _globals["_COMPARE"]._serialized_end = 1638
-    _globals["_COMPARE_COMPARERESULT"]._serialized_start = 1485
-    _globals["_COMPARE_COMPARERESULT"]._serialized_end = 1549
-    _globals["_COMPARE_COMPARETARGET"]._serialized_start = 1551
-    _globals["_COMPARE_COMPARETARGET"]._serialized_end = 1622
-    _globals["_TXNREQUEST"]._serialized_start = 1641
-    _globals["_TXNREQUEST"]._serialized_end = 1780
-    _globals["_TXNRESPONSE"]._serialized_start = 1782
-    _globals["_TXNRESPONSE"]._serialized_end = 1907
-    _globals["_COMPACTIONREQUEST"]._serialized_start = 1909
-    _globals["_COMPACTIONREQUEST"]._serialized_end = 1964
-    _globals["_COMPACTIONRESPONSE"]._serialized_start = 1966
-    _globals["_COMPACTIONRESPONSE"]._serialized_end = 2033
-    _globals["_WATCHREQUEST"]._serialized_start = 2036
-    _globals["_WATCHREQUEST"]._serialized_end = 2193
-    _globals["_WATCHCREATEREQUEST"]._serialized_start = 2196
-    _globals["_WATCHCREATEREQUEST"]._serialized_end = 2333
-    _globals["_WATCHPROGRESSREQUEST"]._serialized_start = 2335
-    _globals["_WATCHPROGRESSREQUEST"]._serialized_end = 2357
-    _globals["_WATCHRESPONSE"]._serialized_start = 2360
-    _globals["_WATCHRESPONSE"]._serialized_end = 2580
-    _globals["_LEASEGRANTREQUEST"]._serialized_start = 2582
-    _globals["_LEASEGRANTREQUEST"]._serialized_end = 2626
-    _globals["_LEASEGRANTRESPONSE"]._serialized_start = 2628
-    _globals["_LEASEGRANTRESPONSE"]._serialized_end = 2735
-    _globals["_LEASEREVOKEREQUEST"]._serialized_start = 2737
-    _globals["_LEASEREVOKEREQUEST"]._serialized_end = 2769
-    _globals["_LEASEREVOKERESPONSE"]._serialized_start = 2771
-    _globals["_LEASEREVOKERESPONSE"]._serialized_end = 2839
-    _globals["_LEASEKEEPALIVEREQUEST"]._serialized_start = 2841
-    _globals["_LEASEKEEPALIVEREQUEST"]._serialized_end = 2876
-    _globals["_LEASEKEEPALIVERESPONSE"]._serialized_start = 2878
-    _globals["_LEASEKEEPALIVERESPONSE"]._serialized_end = 2974
-    _globals["_LEASETIMETOLIVEREQUEST"]._serialized_start = 2976
-    _globals["_LEASETIMETOLIVEREQUEST"]._serialized_end = 3012
-    _globals["_LEASETIMETOLIVERESPONSE"]._serialized_start = 3014
-    _globals["_LEASETIMETOLIVERESPONSE"]._serialized_end = 3111
-    _globals["_AUTHENTICATEREQUEST"]._serialized_start = 3113
-    _globals["_AUTHENTICATEREQUEST"]._serialized_end = 3166
-    _globals["_AUTHENTICATERESPONSE"]._serialized_start = 3168
-    _globals["_AUTHENTICATERESPONSE"]._serialized_end = 3252
-    _globals["_STATUSREQUEST"]._serialized_start = 3254
-    _globals["_STATUSREQUEST"]._serialized_end = 3269
-    _globals["_STATUSRESPONSE"]._serialized_start = 3271
-    _globals["_STATUSRESPONSE"]._serialized_end = 3386
+  DESCRIPTOR._loaded_options = None
+  _globals['_RESPONSEHEADER']._serialized_start=29
+  _globals['_RESPONSEHEADER']._serialized_end=121
+  _globals['_KEYVALUE']._serialized_start=123
+  _globals['_KEYVALUE']._serialized_end=240
+  _globals['_EVENT']._serialized_start=242
+  _globals['_EVENT']._serialized_end=366
+  _globals['_EVENT_EVENTTYPE']._serialized_start=334
+  _globals['_EVENT_EVENTTYPE']._serialized_end=366
+  _globals['_RANGEREQUEST']._serialized_start=368
+  _globals['_RANGEREQUEST']._serialized_end=467
+  _globals['_RANGERESPONSE']._serialized_start=469
+  _globals['_RANGERESPONSE']._serialized_end=583
+  _globals['_PUTREQUEST']._serialized_start=585
+  _globals['_PUTREQUEST']._serialized_end=640
+  _globals['_PUTRESPONSE']._serialized_start=642
+  _globals['_PUTRESPONSE']._serialized_end=702
+  _globals['_DELETERANGEREQUEST']._serialized_start=704
+  _globals['_DELETERANGEREQUEST']._serialized_end=737
+  _globals['_DELETERANGERESPONSE']._serialized_start=739
+  _globals['_DELETERANGERESPONSE']._serialized_end=824
+  _globals['_REQUESTOP']._serialized_start=827
+  _globals['_REQUESTOP']._serialized_end=1070
+  _globals['_RESPONSEOP']._serialized_start=1073
+  _globals['_RESPONSEOP']._serialized_end=1326
+  _globals['_COMPARE']._serialized_start=1329
+  _globals['_COMPARE']._serialized_end=1638
+  _globals['_COMPARE_COMPARERESULT']._serialized_start=1485
+  _globals['_COMPARE_COMPARERESULT']._serialized_end=1549
+  _globals['_COMPARE_COMPARETARGET']._serialized_start=1551
+  _globals['_COMPARE_COMPARETARGET']._serialized_end=1622
+  _globals['_TXNREQUEST']._serialized_start=1641
+  _globals['_TXNREQUEST']._serialized_end=1780
+  _globals['_TXNRESPONSE']._serialized_start=1782
+  _globals['_TXNRESPONSE']._serialized_end=1907
+  _globals['_COMPACTIONREQUEST']._serialized_start=1909
+  _globals['_COMPACTIONREQUEST']._serialized_end=1964
+  _globals['_COMPACTIONRESPONSE']._serialized_start=1966
+  _globals['_COMPACTIONRESPONSE']._serialized_end=2033
+  _globals['_WATCHREQUEST']._serialized_start=2036
+  _globals['_WATCHREQUEST']._serialized_end=2193
+  _globals['_WATCHCREATEREQUEST']._serialized_start=2196
+  _globals['_WATCHCREATEREQUEST']._serialized_end=2333
+  _globals['_WATCHPROGRESSREQUEST']._serialized_start=2335
+  _globals['_WATCHPROGRESSREQUEST']._serialized_end=2357
+  _globals['_WATCHRESPONSE']._serialized_start=2360
+  _globals['_WATCHRESPONSE']._serialized_end=2580
+  _globals['_LEASEGRANTREQUEST']._serialized_start=2582
+  _globals['_LEASEGRANTREQUEST']._serialized_end=2626
+  _globals['_LEASEGRANTRESPONSE']._serialized_start=2628
+  _globals['_LEASEGRANTRESPONSE']._serialized_end=2735
+  _globals['_LEASEREVOKEREQUEST']._serialized_start=2737
+  _globals['_LEASEREVOKEREQUEST']._serialized_end=2769
+  _globals['_LEASEREVOKERESPONSE']._serialized_start=2771
+  _globals['_LEASEREVOKERESPONSE']._serialized_end=2839
+  _globals['_LEASEKEEPALIVEREQUEST']._serialized_start=2841
+  _globals['_LEASEKEEPALIVEREQUEST']._serialized_end=2876
+  _globals['_LEASEKEEPALIVERESPONSE']._serialized_start=2878
+  _globals['_LEASEKEEPALIVERESPONSE']._serialized_end=2974
+  _globals['_LEASETIMETOLIVEREQUEST']._serialized_start=2976
+  _globals['_LEASETIMETOLIVEREQUEST']._serialized_end=3012
+  _globals['_LEASETIMETOLIVERESPONSE']._serialized_start=3014
+  _globals['_LEASETIMETOLIVERESPONSE']._serialized_end=3111
+  _globals['_AUTHENTICATEREQUEST']._serialized_start=3113
+  _globals['_AUTHENTICATEREQUEST']._serialized_end=3166
+  _globals['_AUTHENTICATERESPONSE']._serialized_start=3168
+  _globals['_AUTHENTICATERESPONSE']._serialized_end=3252
+  _globals['_STATUSREQUEST']._serialized_start=3254
+  _globals['_STATUSREQUEST']._serialized_end=3269
+  _globals['_STATUSRESPONSE']._serialized_start=3271
+  _globals['_STATUSRESPONSE']._serialized_end=3386
 # @@protoc_insertion_point(module_scope)
