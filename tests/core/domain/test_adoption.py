@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from addrcast.core.domain.adoption import AddressInUse, Adoption, adopt
 from addrcast.core.domain.invariants import violations
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from tests.core.domain.conftest import Keys
 
 
-def row(line: int, logical: str, physical: str, **others: str) -> AddressInUse:
-    fields = {"account": "a", "host": "h1", "instance": f"i-{line}", **others}
+def row(line: int, logical: str, physical: str, **others: str | int) -> AddressInUse:
+    fields: dict[str, Any] = {"account": "a", "host": "h1", "instance": f"i-{line}", **others}
     return AddressInUse(line=line, logical=logical, physical=physical, **fields)
 
 
@@ -128,3 +129,61 @@ def test_an_instance_is_adopted_with_all_its_addresses_or_not_at_all(keys: Keys)
     assert "inside a block" in faults(adoption)[2]
     assert "on several hosts" in faults(adoption)[3]
     assert "on several hosts" in faults(adoption)[4]
+
+
+def test_the_host_is_found_by_the_physical_address_and_a_free_one_is_taken_where_only_the_host_is_told(
+    keys: Keys,
+) -> None:
+    rows = [
+        row(1, "10.0.0.1", "", host="h2"),
+        row(2, "10.0.0.2", "100.64.0.16", host=""),
+        row(3, "10.0.0.3", "", host="h2", attempt=4),
+    ]
+    adoption = adopt(keys.ledger(), rows, now_ms=7)
+    assert adoption.faults == []
+    carry_out(keys, adoption)
+    ledger = keys.ledger()
+    assert violations(ledger) == []
+    records = [ledger.record("a", f"10.0.0.{number}").required for number in (1, 2, 3)]
+    assert [record.physical for record in records] == ["100.64.0.17", "100.64.0.16", "100.64.0.18"]
+    assert {record.host for record in records} == {"h2"}
+    assert ledger.instance("a", "i-3").required.attempt == 4
+    assert sorted(adopt(ledger, rows, now_ms=8).present) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("fault", "column", "reason"),
+    [
+        (row(1, "10.0.0.1", "", host=""), "physical", "a physical address or a host is expected"),
+        (row(1, "10.0.0.1", "100.64.9.9", host=""), "physical", "in no block of a host"),
+        (row(1, "10.0.0.1", "", host="h9"), "host", "no free physical address"),
+        (row(1, "10.0.0.1", "100.64.0.1", attempt=-1), "attempt", "at least 0"),
+    ],
+)
+def test_a_row_that_does_not_say_where_it_is_delivered_is_at_fault(
+    keys: Keys, fault: AddressInUse, column: str, reason: str
+) -> None:
+    (found,) = adopt(keys.ledger(), [fault], now_ms=7).faults
+    assert found.reason.field == column
+    assert reason in found.reason.rule
+
+
+def test_addresses_of_one_instance_in_several_attempts_are_at_fault(keys: Keys) -> None:
+    rows = [
+        row(1, "10.0.0.1", "100.64.0.1", instance="i", attempt=1),
+        row(2, "10.0.0.2", "100.64.0.2", instance="i", attempt=2),
+    ]
+    adoption = adopt(keys.ledger(), rows, now_ms=7)
+    assert adoption.bindings == []
+    assert "several attempts" in faults(adoption)[1]
+
+
+def test_nothing_is_adopted_into_what_drains_since_it_is_removed_at_zero(keys: Keys) -> None:
+    ledger = keys.ledger()
+    keys.put("account.b", replace(ledger.account("b").required, is_draining=True))
+    keys.put("pool.net", replace(ledger.pool("net").required, draining=("172.16.0.0/30",)))
+    rows = [row(1, "10.0.0.1", "100.64.0.1", account="b"), row(2, "172.16.0.1", "100.64.0.2")]
+    adoption = adopt(keys.ledger(), rows, now_ms=7)
+    assert adoption.bindings == []
+    assert "it drains" in faults(adoption)[1]
+    assert "its prefix of pool net drains" in faults(adoption)[2]

@@ -102,7 +102,7 @@ class Declarations:
         """What was decided before a prefix began to drain fails its compare: from then on its use only shrinks."""
         kept = [parse_prefix(text) for text in pool.prefixes]
         for text in before.prefixes:
-            if _is_covered(parse_prefix(text), kept):
+            if is_covered(parse_prefix(text), kept):
                 continue
             if text not in before.draining:
                 rule = f"it must drain before it can go; `addrcast remove pool {name} --prefix {text}` sees to both"
@@ -226,7 +226,8 @@ class Declarations:
         return f"account {account}, which is being removed, has it until {waits} have left"
 
 
-def _is_covered(prefix: Prefix, others: Iterable[Prefix]) -> bool:
+def is_covered(prefix: Prefix, others: Iterable[Prefix]) -> bool:
+    """Whether every address of a prefix lies in one of the others."""
     left = AddressSet()
     left.add_range(prefix.first, prefix.last)
     for other in others:
