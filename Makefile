@@ -1,8 +1,11 @@
 # make demo   see it work on real traces        make test   everything CI runs
 # make check  types, style, layers              make bench  figures into out/bench.json
-.PHONY: setup servers demo test check bench pins clean
+# make faults an etcd cluster under faults, FAULTS_MINUTES=10 SEED=1
+.PHONY: setup servers demo test check faults bench pins clean
 BIN := .venv/bin
 PYTEST_ARGS ?=
+FAULTS_MINUTES ?= 10
+SEED ?= 1
 
 setup:
 	@tools/setup.sh
@@ -26,6 +29,10 @@ test: check servers
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered --include='src/addrcast/core/*' --fail-under=100
 	$(BIN)/coverage report --skip-covered --format=total
+
+# in rounds of a minute, each with the next seed; what breaks is kept under out/faults/<seed>
+faults: setup servers
+	$(BIN)/python -m tests.faults --minutes $(FAULTS_MINUTES) --seed $(SEED)
 
 bench: setup servers
 	$(BIN)/python -m benchmarks

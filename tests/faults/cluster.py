@@ -67,6 +67,12 @@ class Member:
         self._disk.mkdir()
         run("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", self._disk)
 
+    def remove(self) -> None:
+        """End it, and take away what `make` made."""
+        self.server.kill()
+        run("umount", self._disk)
+        self.cabin.remove()
+
     def status(self) -> Status | None:
         """What it says of itself, None where it does not answer."""
         try:
@@ -152,14 +158,13 @@ def cluster_in(directory: Path) -> Iterator[Cluster]:
     cabins = [Cabin(number) for number in range(SIZE)]
     initial = ",".join(f"{cabin.name}=http://{cabin.peer_address}:2380" for cabin in cabins)
     cluster = Cluster([Member(cabin, directory, initial) for cabin in cabins])
+    for member in cluster.members:
+        member.make()
     try:
-        for member in cluster.members:
-            member.make()
         for member in cluster.members:
             member.server.start()
         cluster.await_serving()
         yield cluster
     finally:
         for member in cluster.members:
-            with suppress(ProcessLookupError):
-                member.server.kill()
+            member.remove()

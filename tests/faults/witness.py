@@ -86,9 +86,10 @@ class Witness:
                         self._take(line)
                         file.write(line)
                         file.flush()
+                except BaseException:
+                    process.kill()
+                    raise
                 finally:
-                    with suppress(ProcessLookupError):
-                        process.kill()
                     await process.wait()
                 await asyncio.sleep(0.2)
 

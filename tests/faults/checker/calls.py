@@ -127,6 +127,8 @@ class Calls:
         return 0
 
     def _write(self, operation: Operation, after: int, revision: int) -> Generator[Violation, None, int]:
+        if operation.outcome == "Stale" and self._is_over(operation, revision):
+            return revision
         if operation.outcome != OK and operation.outcome not in UNKNOWN:
             what = f"{_of(operation)} was told {operation.outcome} ({operation.said}), it happened at {revision}"
             yield Violation(REFUSED, what)
@@ -136,6 +138,11 @@ class Calls:
         if operation.outcome == OK and (wrong := self._wrong(operation, revision)):
             yield Violation(WRONG, f"{_of(operation)} at {revision}: {wrong}")
         return revision
+
+    def _is_over(self, operation: Operation, revision: int) -> bool:
+        """Whether what a call wrote was ended by another one; being in doubt, it was told that it is late."""
+        later = self._versions.instances[operation_name(operation)]
+        return any(since > revision and entry is not None for since, entry in later)
 
     def _wrong(self, operation: Operation, revision: int) -> str:
         """What an answer says otherwise than what the call wrote."""
