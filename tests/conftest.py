@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.rights import pytest_collection_modifyitems, pytest_terminal_summary
+
+__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 # `dev` is quick, `ci` repeats itself, `long` searches; choose with HYPOTHESIS_PROFILE.
 _CALM = [HealthCheck.too_slow, HealthCheck.filter_too_much]
