@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.faults.broken import BROKEN
 from tests.faults.judge import FULL_LOOKS, Report, judge
 from tests.faults.run import run
 from tests.faults.schedule import draw_schedule, each_once
+from tests.faults.site import BROKEN_VARIABLE
 from tests.faults.tell import lines_of
 from tests.servers.namespaces import prepare, unshare_words, why_not
 
@@ -38,6 +41,8 @@ def main() -> int:
             return 2
         words = [*unshare_words(), sys.executable, "-m", "tests.faults", "--inside", *sys.argv[1:]]
         return subprocess.run(words, cwd=ROOT, check=False).returncode
+    if arguments.broken:
+        os.environ[BROKEN_VARIABLE] = arguments.broken
     place = prepare()
     total = Report()
     begin_s, left_s, seed = time.monotonic(), arguments.minutes * 60.0, arguments.seed
@@ -100,6 +105,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--looks", type=int, default=FULL_LOOKS, help="at whole states, in each round")
     parser.add_argument("--keep", action="store_true", help="keep every history")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "faults")
+    parser.add_argument("--broken", choices=BROKEN, help="break the store on purpose, to see that it is found")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+from tests.faults.broken import BROKEN
 
 from addrcast.adapters.stores.etcd_store import EtcdStore
 from addrcast.core.agent.settings import AgentSettings
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from addrcast.ports.store import Store
     from addrcast.runtime.declare import Resource
 
+BROKEN_VARIABLE = "ADDRCAST_FAULTS_BROKEN"
 DEADLINE_MS = 3_000
 HOSTS = ("h1", "h2", "h3")
 RANKS = {"premium": 0, "standard": 1, "basic": 2}
@@ -89,5 +93,7 @@ async def found(store: Store) -> None:
 
 
 async def open_store(where: str) -> Store:
-    """A store by its endpoints, comma between them."""
-    return await EtcdStore.open(where.split(","))
+    """A store by its endpoints, comma between them; broken as BROKEN_VARIABLE says."""
+    store = await EtcdStore.open(where.split(","))
+    broken = os.environ.get(BROKEN_VARIABLE, "")
+    return BROKEN[broken](store) if broken else store

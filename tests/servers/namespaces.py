@@ -97,6 +97,12 @@ class Cabin:
             run(*inside, "address", "add", f"{address}/24", "dev", f"eth{letter}")
             run(*inside, "link", "set", f"eth{letter}", "up")
 
+    def remove(self) -> None:
+        """Take namespace and cables away; a namespace itself may take a while to go, its cables' names may not."""
+        for letter in "cp":
+            run("ip", "link", "delete", self._cable(letter))
+        run("ip", "netns", "delete", self.name)
+
     def command(self, words: Sequence[str | Path]) -> list[str]:
         """A command that runs in here; its process id is the server's own."""
         return ["nsenter", f"--net=/run/netns/{self.name}", "--", *(str(word) for word in words)]
