@@ -9,8 +9,9 @@ import pytest
 
 from addrcast.core.domain.codec import encode
 from addrcast.core.domain.errors import Unavailable
-from addrcast.core.domain.keyspace import EPOCH
-from addrcast.core.domain.record import StoreEpoch
+from addrcast.core.domain.keyspace import EPOCH, account_key
+from addrcast.core.domain.record import Entry, StoreEpoch
+from addrcast.core.domain.resource import Account
 from addrcast.core.domain.transaction import Put, Transaction
 from addrcast.runtime.driver import SystemClock, next_event
 from addrcast.runtime.view import LedgerView
@@ -83,6 +84,24 @@ async def test_a_view_goes_back_with_a_restored_store_and_with_no_other() -> Non
     store.model = backup
     await view.start()
     assert (view.ledger.epoch.required.epoch, len(view.ledger.accounts())) == (2, 0)
+    await view.stop()
+
+
+async def test_a_view_that_lags_behind_the_backup_reads_the_restored_store_anew() -> None:
+    cluster = ModelCluster()
+    cluster.add_host("h1")
+    store = MemoryStore(model=cluster.store)
+    view = LedgerView(store)
+    await view.start()
+    backup = deepcopy(cluster.store)
+    learnt = Entry(account_key("lost"), Account(tier="basic", vni=9, pools=("logical",)), 99, 99)
+    view.ledger.learn([learnt], 99)  # an own write of the time that is undone
+    backup.commit([Transaction((), (Put(EPOCH, encode(StoreEpoch(epoch=2))),))])
+    store.model = backup
+    await store.revoke(1)  # lets the watch look
+    await store.commit([Transaction((), (Put(account_key("new"), encode(learnt.required)),))])
+    await asyncio.wait_for(view.wait_revision(backup.revision), 5)
+    assert set(view.ledger.accounts()) == {"new"}
     await view.stop()
 
 

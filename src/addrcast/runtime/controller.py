@@ -137,7 +137,7 @@ class ControllerService:
             return
         for draft, result in zip(effect.drafts, results, strict=True):
             if result.is_success:
-                self._view.ledger.learn(draft.entries_at(result.revision), result.revision)
+                self._view.ledger.learn(draft.entries_at(result.revision), result.revision, under=draft.compares[0])
         self.tell(Committed(effect, tuple(results)))
 
     async def _make_plan(self, request: RequestPlan) -> None:

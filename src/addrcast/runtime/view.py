@@ -94,7 +94,7 @@ class LedgerView:
             with suppress(Compacted):
                 revision, items = await scan_all(self._store, PREFIXES)
                 found = Ledger.from_items(items, revision)
-                if self._ledger is None or _moment(found) >= _moment(self._ledger):
+                if self._ledger is None or moment_of(found) >= moment_of(self._ledger):
                     self._ledger = found
                     self._tell()
                     return
@@ -109,10 +109,12 @@ class LedgerView:
                     is_whole = True
                 async with aclosing(self._store.watch(PREFIXES, after_revision=self.ledger.revision)) as changes:
                     async for change in changes:
+                        if self.ledger.is_undone_by(change):
+                            raise _Undone
                         self.ledger.apply(change)
                         self._tell()
                 raise Unavailable("the watch ended with its store", retry_after_ms=1_000)
-            except Compacted:
+            except (Compacted, _Undone):
                 is_whole = False
             except Unavailable as away:
                 await asyncio.sleep(away.retry_after_ms / 1000)
@@ -123,7 +125,11 @@ class LedgerView:
             self._moved = None
 
 
-def _moment(ledger: Ledger) -> tuple[int, int]:
+class _Undone(Exception):
+    """The view is to be read anew, since the store was restored."""
+
+
+def moment_of(ledger: Ledger) -> tuple[int, int]:
     """When a view was the store's state: after a restore revisions are those of the backup, in a higher epoch."""
     epoch = ledger.epoch.value
     return (epoch.epoch if epoch is not None else 0, ledger.revision)

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from tests.core.agent.test_agent import OneHost
 
 from addrcast.core.agent.messages import AttachmentsKnown, Commit, Purpose
+from addrcast.core.controller.attachments import Heard
 from addrcast.core.domain.keyspace import EPOCH
 from addrcast.core.domain.record import Attached, EpochState, HostReport, StoreEpoch, Subscription
 from addrcast.core.domain.transitions_epoch import accept_host
@@ -64,6 +65,12 @@ def test_what_changes_while_the_store_is_closed_is_reported_anew() -> None:
     assert report_of(world).accounts == 1
     world.host.attach(ONE, world.cluster.now_ms)
     assert commits(world, Purpose.REPORT) == []
+    world.host.attach({}, world.cluster.now_ms)
+    world.pass_ms(250)
+    assert report_of(world).accounts == 0
+    (said,) = world.cluster.ledger().attachments().values()
+    assert said.required.attached == ()
+    assert Heard(world.cluster.ledger()).silent == []
     assert world.cluster.ledger().host("h1") == before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -182,8 +183,25 @@ def test_a_declaration_that_goes_is_listed_no_more(keys: Keys) -> None:
     view = StoreView.from_items(keys.items.values(), keys.revision)
     view.apply(keys.remove("host.h2"))
     assert set(view.hosts()) == {"h1"}
-    view.apply(keys.put("store_epoch", StoreEpoch(epoch=2, state=EpochState.CLOSED)))
+    change = keys.put("store_epoch", StoreEpoch(epoch=2, state=EpochState.CLOSED))
+    assert view.is_undone_by(change)
+    view.apply(change)
+    assert not view.is_undone_by(change)
     assert view.epoch.required.state is EpochState.CLOSED
+
+
+def test_what_was_written_in_another_epoch_is_not_learnt(keys: Keys) -> None:
+    view = StoreView.from_items(keys.items.values(), keys.revision)
+    entries = [msgspec.structs.replace(view.host("h2"), revision=99)]
+    other: Entry[StoreEpoch] = Entry("store_epoch", StoreEpoch(epoch=9), 1, 1)
+    view.learn(entries, 99, under=other)
+    assert view.host("h2").revision < 99
+    for under in (Entry("store_epoch"), view.epoch):
+        view.learn(entries, 99, under=under)
+        assert view.host("h2").revision == 99
+    empty = StoreView()
+    empty.learn(entries, 99, under=other)
+    assert empty.host("h2")
 
 
 def test_a_tier_is_as_declared_else_the_default_of_its_name(keys: Keys) -> None:

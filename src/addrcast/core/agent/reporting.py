@@ -13,24 +13,31 @@ from addrcast.core.domain.transitions_epoch import report_attachments, report_ho
 class Reporting:
     """The report of one host; `attached` is None while nobody has said what it has."""
 
-    __slots__ = ("_host", "attached", "report")
+    __slots__ = ("_accounts", "_host", "_incarnation", "attached", "report")
 
     def __init__(self, host: str) -> None:
         self._host = host
+        self._incarnation = 0
+        self._accounts: set[str] = set()
         self.attached: Mapping[str, tuple[Attached, ...]] | None = None
         self.report: Entry[HostReport] = Entry(host_report_key(host))
 
     def transactions(self, epoch: Entry[StoreEpoch], host: Entry[Host]) -> tuple[Transaction, ...]:
         """What to write, in this order: a report that stands says that all lists do."""
         number, incarnation = epoch.required.epoch, host.required.incarnation
+        if incarnation != self._incarnation:  # what was said before is void
+            self._incarnation = incarnation
+            self._accounts.clear()
+        present = self._present
+        self._accounts |= present.keys()
         drafts = [
             report_attachments(
                 epoch,
                 host,
                 Entry(attachments_key(self._host, account)),
-                Attachments(epoch=number, incarnation=incarnation, attached=attached),
+                Attachments(epoch=number, incarnation=incarnation, attached=present.get(account, ())),
             )
-            for account, attached in sorted(self._present.items())
+            for account in sorted(self._accounts)
         ]
         drafts.append(report_host(epoch, host, self.report, self._report(number, incarnation)))
         return tuple(draft.transaction() for draft in drafts)

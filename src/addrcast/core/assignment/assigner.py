@@ -159,7 +159,8 @@ class Assigner:
         for child, result in zip(children, results, strict=True):
             self._candidates.taken.difference_update(child.keys)
             if result.is_success:
-                self.ledger.learn(child.draft.entries_at(result.revision), result.revision)
+                draft = child.draft
+                self.ledger.learn(draft.entries_at(result.revision), result.revision, under=draft.compares[0])
                 if child.attempt is None:
                     self._queue.append(child.pending)
                 else:

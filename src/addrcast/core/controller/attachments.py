@@ -66,7 +66,8 @@ class Heard:
         for rest, entry in ledger.attachments().items():
             host, _, account = rest.partition(".")
             said, state = entry.required, ledger.host(host).value
-            if state is not None and (said.epoch, said.incarnation) == (epoch, state.incarnation):
+            is_present = state is not None and (said.epoch, said.incarnation) == (epoch, state.incarnation)
+            if is_present and said.attached:
                 lists.setdefault(host, {})[account] = said.attached
         return lists
 

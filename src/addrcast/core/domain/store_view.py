@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from addrcast.core.domain import keyspace
 from addrcast.core.domain.codec import decode
 from addrcast.core.domain.errors import Invalid
-from addrcast.core.domain.record import Entry
+from addrcast.core.domain.record import Entry, StoreEpoch
 from addrcast.core.domain.resource import DEFAULT_TIERS, Tier
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         PhysicalHold,
         PoolAddress,
         Record,
-        StoreEpoch,
         StoreMove,
         Subscription,
         Value,
@@ -83,11 +82,31 @@ class StoreView:
         while self._learnt and self._learnt[0][0] <= change.revision:
             self._learnt.popleft()
 
-    def learn(self, entries: Iterable[Entry[Any]], revision: int) -> None:
+    def is_undone_by(self, change: Change) -> bool:
+        """Whether a change of the watch begins another epoch.
+
+        The store was restored then, perhaps to a later revision than this view has come to; what was seen or learnt
+        may be of the time that this undid, so that the view is to be read anew.
+        """
+        known = self.epoch.value
+        for event in change.events:
+            if event.key == keyspace.EPOCH and event.value is not None and known is not None:
+                epoch = decode(event.key, event.value)
+                return isinstance(epoch, StoreEpoch) and epoch.epoch != known.epoch
+        return False
+
+    def learn(
+        self, entries: Iterable[Entry[Any]], revision: int, *, under: Entry[StoreEpoch] | None = None
+    ) -> None:
         """Take in what stood at `revision`, ahead of the watch: own commits, or what a failed compare showed.
 
-        An absent entry was absent then. `revision` of the view stays; what is not newer is left out.
+        An absent entry was absent then. `revision` of the view stays; what is not newer is left out. `under` is the
+        epoch that an own commit compared: what was written in another than the view's, a restore has undone.
         """
+        if under is not None and under.value is not None:
+            known = self.epoch.value
+            if known is not None and known.epoch != under.value.epoch:
+                return
         for entry in entries:
             key = entry.key
             at = revision if entry.value is None else entry.revision

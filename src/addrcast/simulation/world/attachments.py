@@ -25,7 +25,7 @@ class Attachments:
         self._truth = truth
         self._hosts = hosts
         self._at: dict[Name, str] = {}
-        self._is_closed = False
+        self._kept: set[Name] | None = None  # attached since before the restore; None while the store is not closed
 
     def attach(self, instance: Name, attempt: int, addresses: tuple[Placed, ...]) -> None:
         """The caller was told that the instance has these addresses."""
@@ -37,6 +37,8 @@ class Attachments:
     def detach(self, instance: Name) -> None:
         """The caller is about to delete the instance, or to create it anew."""
         host = self._at.pop(instance, "")
+        if self._kept is not None:
+            self._kept.discard(instance)
         if host:
             self._hosts[host].attach(*instance, ())
 
@@ -46,20 +48,20 @@ class Attachments:
         return host is not None and host.state is not HostState.LOST
 
     def restored(self) -> None:
-        """The store went back."""
-        self._is_closed = True
+        """The store went back. An answer that comes later is of the lost time; its host may report it too late."""
+        self._kept = set(self._at)
 
     def see(self, change: Change) -> None:
         """When the store opens, everything that hosts have must be theirs. Raises Broken."""
         for event in change.events:
-            if event.key != EPOCH or event.value is None or not self._is_closed:
+            if event.key != EPOCH or event.value is None or self._kept is None:
                 continue
             epoch = decode(EPOCH, event.value)
             if isinstance(epoch, StoreEpoch) and epoch.state is EpochState.OPEN:
-                self._is_closed = False
-                for instance in self._at:
+                for instance in sorted(self._kept):
                     if self.is_attached(instance):
                         self._check(instance)
+                self._kept = None
 
     def _check(self, instance: Name) -> None:
         host = self._at[instance]

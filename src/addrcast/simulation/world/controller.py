@@ -183,7 +183,7 @@ class SimulatedController:
             ledger = self._follower.ledger
             for draft, result in zip(effect.drafts, results, strict=True):
                 if result.is_success and ledger is not None:
-                    ledger.learn(draft.entries_at(result.revision), result.revision)
+                    ledger.learn(draft.entries_at(result.revision), result.revision, under=draft.compares[0])
             self._step(machine, Committed(effect, tuple(results)))
 
         self.link.commit([draft.transaction() for draft in effect.drafts], answer)

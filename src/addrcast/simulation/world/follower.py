@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from addrcast.core.domain.errors import AddrcastError
-from addrcast.core.domain.keyspace import HOSTS_ALIVE, VALUE_TYPES
+from addrcast.core.domain.keyspace import ELECTIONS, HOSTS_ALIVE, VALUE_TYPES
 from addrcast.core.domain.ledger import Ledger
 from addrcast.simulation.world.link import Watch, WatchReceiver
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from addrcast.simulation.store import ModelStore
     from addrcast.simulation.world.link import Link
 
-PREFIXES = tuple(sorted({*VALUE_TYPES, HOSTS_ALIVE}))
+PREFIXES = tuple(sorted({*VALUE_TYPES, HOSTS_ALIVE, ELECTIONS}))
 
 
 def scan_all(model: ModelStore, prefixes: Sequence[str]) -> tuple[int, list[KeyValue]]:
@@ -57,6 +57,12 @@ class Follower:
         self._moved()
 
     def _changed(self, change: Change) -> None:
-        if self.ledger is not None:
+        if self.ledger is None:
+            return
+        if self.ledger.is_undone_by(change):
+            if self._watch is not None:
+                self._watch.stop()
+            self._read()
+        else:
             self.ledger.apply(change)
             self._moved()

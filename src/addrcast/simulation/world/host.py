@@ -59,8 +59,9 @@ EARLY_MS = 3_000
 class SimulatedHost:
     """Owns a table, the agent's process (`machine`, None while it is down) and its lease.
 
-    A paused process takes nothing in and does nothing till it goes on; its table delivers all the while.
-    Without `reports_attached` its agent says that it has nothing. `snapshots_early` reads what the agent will ask for up to `EARLY_MS` before it is counted: the wrong order.
+    A paused process takes nothing in and does nothing till it goes on; its table delivers all the while. Without
+    `reports_attached` its agent says that it has nothing. `snapshots_early` reads what the agent will ask for up to
+    `EARLY_MS` before it is counted: the wrong order.
     """
 
     def __init__(
