@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 from grpc import aio
 
 from addrcast.adapters.stores.etcd_failure import RETRY_MS, Failure, failure_of, raised_for, words_of
+from addrcast.adapters.stores.etcd_identity import identified
 from addrcast.adapters.stores.etcd_login import Login
 from addrcast.adapters.stores.etcd_member import Member
-from addrcast.adapters.stores.etcd_version import can_nest, check_version
+from addrcast.adapters.stores.etcd_version import can_nest, check_version, version_of
 from addrcast.core.domain.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from addrcast.adapters.stores.etcd_member import Tls
+    from addrcast.adapters.stores.etcd_wire import etcd_pb2 as wire
 
 A = TypeVar("A", bound="Message")
 
+# a first connection may take longer than a request: names, certificates, a login
+OPEN_S = 5.0
 _LEFT_FOR_S = 3.0
 _LOGINS_MAX = 2
 
@@ -34,6 +38,7 @@ class Cluster:
         self, endpoints: Sequence[str], *, tls: Tls | None, credentials: tuple[str, str] | None, deadline_ms: int
     ) -> None:
         security = tls.credentials() if tls is not None else None
+        self._tls = tls
         self.members = [Member(endpoint, security) for endpoint in endpoints]
         self.login = Login(credentials)
         self.deadline_s = deadline_ms / 1000
@@ -46,12 +51,13 @@ class Cluster:
 
         Raises: Invalid for a version, a cluster or a user that will not do; Unavailable where none is reached.
         """
-        member = await self.ready()
+        before = self.login.metadata
+        member = await self._next_ready(within_s=max(OPEN_S, self.deadline_s))
         await asyncio.gather(*(self._look_at(other) for other in self.members if other is not member))
         if not self.login.is_open:
-            await self.login.renew(member, used=self.login.metadata)
+            await self.login.renew(member, used=before)
         known = [each.status.version for each in self.members if each.status is not None]
-        self.nests = all(can_nest(check_version(version, endpoint="")) for version in known)
+        self.nests = all(version and can_nest(version_of(version)) for version in known)
 
     async def ready(self) -> Member:
         """A member that is connected, at once where the current one is. Raises Unavailable: nothing was sent."""
@@ -60,7 +66,7 @@ class Cluster:
         member = self._current
         if member.is_ready and member.status is not None:
             return member
-        return await self._next_ready()
+        return await self._next_ready(within_s=self.deadline_s)
 
     def leave(self, member: Member) -> None:
         """Go on at another member: this one did not serve."""
@@ -104,12 +110,12 @@ class Cluster:
         now = time.monotonic()
         return sorted(around, key=lambda member: member.left_at if now - member.left_at < _LEFT_FOR_S else 0.0)
 
-    async def _next_ready(self) -> Member:
+    async def _next_ready(self, *, within_s: float) -> Member:
         """The first member in order that is connected and fit, as soon as one is."""
         waiting = {asyncio.ensure_future(self._is_fit(member)): member for member in self._in_order()}
         unfit: list[Invalid] = []
         try:
-            end = time.monotonic() + self.deadline_s
+            end = time.monotonic() + within_s
             pending = set(waiting)
             while pending and (left_s := end - time.monotonic()) > 0:
                 done, pending = await asyncio.wait(pending, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
@@ -136,10 +142,11 @@ class Cluster:
     async def _look_at(self, member: Member) -> bool:
         """Ask a member who it is; see `_is_fit`."""
         try:
-            status = await member.ask_status(timeout_s=self.deadline_s)
-        except aio.AioRpcError:
+            status = await self._status_of(member)
+        except (aio.AioRpcError, Unavailable):
             return False
-        check_version(status.version, endpoint=member.endpoint)
+        if status.version:
+            check_version(status.version, endpoint=member.endpoint)
         for other in self.members:
             if other is member or other.status is None or not other.is_ready:
                 continue
@@ -148,13 +155,31 @@ class Cluster:
                 raise Invalid("etcd endpoint", member.endpoint, rule)
         return not status.isLearner and status.leader != 0
 
+    async def _status_of(self, member: Member) -> wire.StatusResponse:
+        """What a member says of itself, if need be to a known user. Raises AioRpcError, and as a login."""
+        logins = 0
+        while True:
+            used = self.login.metadata
+            try:
+                return await member.ask_status(timeout_s=OPEN_S, metadata=used)
+            except aio.AioRpcError as error:
+                failure = failure_of(error)
+                if failure is Failure.TOKEN and logins < _LOGINS_MAX:
+                    logins += 1
+                    await self.login.renew(member, used=used)
+                    continue
+                if failure is not Failure.DENIED:
+                    raise
+            member.status = await identified(member, tls=self._tls, metadata=used, timeout_s=OPEN_S)
+            return member.status
+
     async def _reasons(self) -> str:
         """Why no member serves, as each of them, or the way to it, says."""
         return "; ".join(await asyncio.gather(*(self._reason(member) for member in self.members)))
 
     async def _reason(self, member: Member) -> str:
         try:
-            status = await member.ask_status(timeout_s=self.deadline_s)
+            status = await member.ask_status(timeout_s=self.deadline_s, metadata=self.login.metadata)
         except aio.AioRpcError as error:
             return f"{member.endpoint}: {words_of(error)}"
         why = (

@@ -18,6 +18,8 @@ from addrcast.core.domain.errors import Invalid
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from addrcast.adapters.stores.etcd_login import Metadata
+
 Q = TypeVar("Q")
 A = TypeVar("A", bound="Message")
 
@@ -112,9 +114,10 @@ class Member:
                 return False
             await self._channel.wait_for_state_change(state)
 
-    async def ask_status(self, *, timeout_s: float) -> wire.StatusResponse:
+    async def ask_status(self, *, timeout_s: float, metadata: Metadata) -> wire.StatusResponse:
         """What it says of itself now, also without a leader. Raises AioRpcError."""
-        self.status = await self._status(wire.StatusRequest(), timeout=timeout_s)
+        token = tuple(pair for pair in metadata if pair[0] != "hasleader")
+        self.status = await self._status(wire.StatusRequest(), timeout=timeout_s, metadata=token)
         return self.status
 
     def leave(self) -> None:

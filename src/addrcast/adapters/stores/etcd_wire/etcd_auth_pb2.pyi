@@ -136,3 +136,23 @@ class UserGrantRoleRequest(_message.Message):
     user: str
     role: str
     def __init__(self, user: _Optional[str] = ..., role: _Optional[str] = ...) -> None: ...
+
+class Identity(_message.Message):
+    __slots__ = ("cluster_id", "member_id")
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
+    MEMBER_ID_FIELD_NUMBER: _ClassVar[int]
+    cluster_id: int
+    member_id: int
+    def __init__(self, cluster_id: _Optional[int] = ..., member_id: _Optional[int] = ...) -> None: ...
+
+class MemberListRequest(_message.Message):
+    __slots__ = ("linearizable",)
+    LINEARIZABLE_FIELD_NUMBER: _ClassVar[int]
+    linearizable: bool
+    def __init__(self, linearizable: _Optional[bool] = ...) -> None: ...
+
+class MemberListResponse(_message.Message):
+    __slots__ = ("header",)
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    header: Identity
+    def __init__(self, header: _Optional[_Union[Identity, _Mapping]] = ...) -> None: ...
