@@ -104,7 +104,7 @@ class NeedPlanner:
         forecast[known] = self._forecast(len(levels))[row]
         creates[known] = history.needs[row, first : self.column + 1]
         # beyond an account's own past a forecaster may go by the fleet's
-        largest = np.maximum(history.cap_at(self.column), history.window_at(self.column)[1].max())
+        largest = np.maximum(history.cap_at(self.column), history.window_at(self.column)[1].max(initial=0))
         ceiling[known] = ABSURD_FACTOR * largest[row] + ABSURD_FROM
         # needs are those of whole lead windows, so the latency is one of them
         return forecast, reorder_need(creates, levels, lead_steps=1), ceiling

@@ -14,9 +14,21 @@ COMMANDS = {
     "demo": "Two days of three real fleets through the whole system.",
     "replay": "Our planning over a trace, beside what other policies would have done.",
     "forecast": "Quantiles of the instance counts of a history file.",
+    "serve": "Everything in one process: store, assignment service, controller, agent.",
+    "create": "Addresses for an instance.",
+    "delete": "An instance is gone.",
+    "status": "Is a role's process ready, and what does it wait for?",
     "plan": "What every account of a store shall hold idle, and what it holds.",
     "explain": "Why an account of a store holds what it holds.",
     "check": "Is a store sound?",
+    "apply": "Tiers, pools, hosts and accounts as a file declares them.",
+    "drain": "An account, a host, a pool takes no new use.",
+    "remove": "An account, a host, a pool goes once nothing of it is left.",
+    "adopt": "Addresses that are in use already, imported as bound.",
+    "api": "A replica of the assignment service.",
+    "controller": "What has to be done for the shards that it leads.",
+    "agent": "The translation table of one host.",
+    "settings": "What is in effect for a role, and where it comes from.",
 }
 FAILED, MISUSED = 1, 2
 _HEAVY = frozenset({"numpy", "polars", "lightgbm"})

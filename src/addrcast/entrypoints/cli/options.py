@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from addrcast.core.domain.errors import Invalid
+from addrcast.runtime.store_address import StoreKind, parse_store_address
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,12 +30,29 @@ class OutputFile(click.Path):
 
 history_file = click.argument("file", type=click.Path(exists=True, dir_okay=False))
 
+
+class StoreText(click.ParamType[str]):
+    """The address of a store; the folder of an embedded one is there."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address. Fails where it names no store, or a folder that is absent."""
+        try:
+            address = parse_store_address(str(value))
+        except Invalid as fault:
+            self.fail(f"{fault}.", param, ctx)
+        if address.kind is StoreKind.EMBEDDED and not Path(address.folder).is_dir():
+            self.fail(f"Directory '{address.folder}' does not exist.", param, ctx)
+        return str(value)
+
+
 store_path = click.option(
     "--store",
     "store",
     required=True,
-    type=click.Path(exists=True, file_okay=False),
-    help="Folder of an embedded store, such as out/demo/store.",
+    type=StoreText(),
+    help="Folder of an embedded store, such as out/demo/store, or etcd://HOST:PORT or consul://HOST:PORT.",
 )
 
 _HISTORY = (

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from addrcast.adapters.stores.lmdb_store import LmdbStore
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.ledger import Ledger
 from addrcast.ports.store import Compacted
+from addrcast.runtime.open_store import open_store
+from addrcast.runtime.settings import StoreSettings
+from addrcast.runtime.settings_sources import load
+from addrcast.runtime.store_address import StoreKind, parse_store_address
 from addrcast.runtime.view import PREFIXES, scan_all
 
 if TYPE_CHECKING:
@@ -22,13 +26,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def with_store(directory: str, look: Callable[[Store], Awaitable[T]]) -> T:
-    """What `look` finds in the embedded store of a directory. Raises Invalid where there is none."""
-    if not (Path(directory) / "data.mdb").exists():
-        raise Invalid("--store", directory, "it holds no store; the demo leaves one in out/demo/store")
+def with_store(address: str, look: Callable[[Store], Awaitable[T]]) -> T:
+    """What `look` finds in the store at an address; user, token and files for TLS are as the settings say.
+
+    Raises Invalid where there is no store, and Unavailable.
+    """
+    where = parse_store_address(address)
+    if where.kind is StoreKind.EMBEDDED and not (Path(where.folder) / "data.mdb").exists():
+        raise Invalid("--store", address, "it holds no store; the demo leaves one in out/demo/store")
+    options = load(StoreSettings, environ=os.environ, flags={"store.address": address}).settings.store
 
     async def run() -> T:
-        store = await LmdbStore.open(directory)
+        store = await open_store(where, options)
         try:
             return await look(store)
         finally:
