@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from addrcast.core.assignment.answer import Placed
+    from addrcast.core.domain.record import Host
     from addrcast.core.domain.transaction import Change
     from addrcast.simulation.checkers import Name, Truth
     from addrcast.simulation.world.host import SimulatedHost
@@ -26,6 +27,7 @@ class Attachments:
         self._hosts = hosts
         self._at: dict[Name, str] = {}
         self._kept: set[Name] | None = None  # attached since before the restore; None while the store is not closed
+        truth.on_host.append(self._host_changed)
 
     def attach(self, instance: Name, attempt: int, addresses: tuple[Placed, ...]) -> None:
         """The caller was told that the instance has these addresses."""
@@ -50,6 +52,11 @@ class Attachments:
     def restored(self) -> None:
         """The store went back. An answer that comes later is of the lost time; its host may report it too late."""
         self._kept = set(self._at)
+
+    def _host_changed(self, host: str, value: Host | None) -> None:
+        """A host that was given up meanwhile is left out, even if it is back when the store opens."""
+        if self._kept is not None and (value is None or value.state is HostState.LOST):
+            self._kept -= {instance for instance, at in self._at.items() if at == host}
 
     def see(self, change: Change) -> None:
         """When the store opens, everything that hosts have must be theirs. Raises Broken."""

@@ -33,6 +33,7 @@ class Site:
         self._timeline = timeline
         self._published = 0
         self._entered = 0
+        self._epoch_revisions: set[int] = set()
 
     def publish(self) -> None:
         """Show what is new to the checkers, then let the watchers know."""
@@ -41,6 +42,8 @@ class Site:
         changes = self.model.changes(("",), after_revision=self._published, up_to=self.model.revision)
         self._published = self.model.revision
         for change in changes:
+            if any(event.key == EPOCH for event in change.events):
+                self._epoch_revisions.add(change.revision)
             written = " ".join(f"{event.key}{'' if event.value is None else '+'}" for event in change.events)
             self._timeline.note("store", f"{change.revision} {written}")
         for change in changes:
@@ -69,13 +72,21 @@ class Site:
         return deepcopy(self.model)
 
     def restore(self, backup: ModelStore, *, with_epoch: bool) -> None:
-        """Go back to a backup: revisions go back too, the epoch goes up by one and the store is closed."""
+        """Go back to a backup: revisions go back too, the epoch goes up by one and the store is closed.
+
+        At no revision does it stand twice: by that number alone a transaction of the lost time could compare well. A
+        real restore writes every key anew, so that there all that it compares would have to agree by chance.
+        """
         before = _epoch_of(self.model)
         self.model = backup
         if with_epoch:
             # above both, since the lost time may itself have seen a restore
             epoch = StoreEpoch(epoch=max(before, _epoch_of(backup)) + 1, state=EpochState.CLOSED)
+            for _ in range(len(self._epoch_revisions)):
+                if self.model.revision + 1 in self._epoch_revisions:
+                    self.model.commit([Transaction((), (Put("restored", b""),))])
             self.model.commit([Transaction((), (Put(EPOCH, encode(epoch)),))])
+            self._epoch_revisions.add(self.model.revision)
         self.lineage += 1
         self._published = self.model.revision
         self._timeline.note("store", f"restored at {self.model.revision}")
