@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from addrcast.adapters.stores.consul_wire import Answer, body_of, decode_answer
+from addrcast.core.domain import errors
 from addrcast.core.domain.errors import Invalid, OutcomeUnknown, Unavailable
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _DENIALS = ("Permission denied", "ACL not found")
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
-class Denied(Invalid):
+class Denied(errors.Denied):
     """The token may not do that; nothing happened."""
 
     def __init__(self, what: str) -> None:
