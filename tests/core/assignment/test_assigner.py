@@ -96,7 +96,45 @@ def test_a_delete_of_unknown_outcome_never_releases_what_was_bound_after_it(worl
     children, _ = replica.begin()
     replica.commit(children)
     Replica(world).create(create("acme", "i-1", "h1", attempt=1))
-    replica.assigner.read_back(children, world.store.read(replica.assigner.unknown(children)))
+    read_back(replica, children)
+    (reply,) = replica.run()
+    assert isinstance(reply.answer, OutcomeUnknown)
+    assert set(world.states("acme").values()) == {"bound"}
+
+
+@pytest.mark.parametrize("is_carried_out", [True, False])
+def test_a_delete_of_unknown_outcome_is_read_back_and_decided_again(world: World, is_carried_out: bool) -> None:
+    replica = Replica(world)
+    replica.create(create("acme", "i-1", "h1"))
+    children = in_doubt(replica, delete("acme", "i-1", request="r-1"), is_carried_out=is_carried_out)
+    read_back(replica, children)
+    (reply,) = replica.run()
+    assert isinstance(reply.answer, Deleted)
+    assert (reply.answer.attempt, reply.answer.is_change) == (0, True)
+    assert set(world.states("acme").values()) == {"preserved"}
+
+
+def test_a_delete_of_unknown_outcome_from_an_old_view_is_not_taken_for_done(world: World) -> None:
+    behind, ahead = Replica(world), Replica(world)
+    ahead.create(create("acme", "i-1", "h1"))
+    behind.sync()
+    ahead.create(create("acme", "i-1", "h1", attempt=1))
+    children = in_doubt(behind, delete("acme", "i-1"), is_carried_out=True)
+    read_back(behind, children)
+    (reply,) = behind.run()
+    assert isinstance(reply.answer, OutcomeUnknown), "attempt 1 was bound when the delete came, and still is"
+    assert behind.remove(delete("acme", "i-1")).attempt == 1
+
+
+def test_a_delete_of_unknown_outcome_that_had_looked_means_what_was_bound_then(world: World) -> None:
+    replica = Replica(world)
+    replica.create(create("acme", "i-1", "h1"))
+    (pending,) = replica.submit(delete("acme", "i-1"))
+    pending.has_looked = True
+    children, _ = replica.begin()
+    replica.commit(children)
+    Replica(world).create(create("acme", "i-1", "h1", attempt=1))
+    read_back(replica, children)
     (reply,) = replica.run()
     assert isinstance(reply.answer, Deleted)
     assert reply.answer.attempt == 1

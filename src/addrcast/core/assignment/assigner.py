@@ -19,7 +19,7 @@ from addrcast.core.assignment.scarcity import Wait
 from addrcast.core.domain.codec import entry_of
 from addrcast.core.domain.errors import AddrcastError, Conflict, OutcomeUnknown, Stale, Unavailable
 from addrcast.core.domain.keyspace import EPOCH, instance_key
-from addrcast.core.domain.record import Entry, Value
+from addrcast.core.domain.record import Entry, InstanceState, Value
 from addrcast.core.domain.transitions import Draft, preempt
 
 if TYPE_CHECKING:
@@ -38,13 +38,14 @@ class Pending(msgspec.Struct, eq=False):
     """A request on its way; `token` is whatever its driver knows it by.
 
     `is_misled` asks for a look before the next attempt, after several were lost. Of the attempts `in_doubt` nobody
-    could tell whether they were carried out.
+    could tell whether they were carried out; with `is_untold` nobody ever will.
     """
 
     request: Request
     token: Any = None
     has_looked: bool = False
     is_misled: bool = False
+    is_untold: bool = False
     in_doubt: tuple[Draft, ...] = ()
     losses: int = 0
     expecting: frozenset[str] = frozenset()
@@ -180,20 +181,29 @@ class Assigner:
     def read_back(self, children: Sequence[Child], page: Page) -> None:
         """Decide again on a group of unknown outcome, with its keys as they stand now.
 
-        The group may still land; its compares then let one of the two tries win. A delete of whatever is bound now
-        means what was bound then, so it is pinned to that attempt.
+        The group may still land; its compares then let one of the two tries win. A delete of whatever is bound
+        means what was bound when it came, so it is pinned to that attempt. Where its view was older than itself and
+        the instance is bound anew by now, nobody can tell whether it was carried out before: its caller is told so.
         """
         found = {item.key: item for item in page.items}
         self._learn({key: found.get(key) for key in self.unknown(children)}, page.revision)
         for child in children:
             self._candidates.taken.difference_update(child.keys)
-            request = child.pending.request
             if child.attempt is not None:
                 child.pending.in_doubt += (child.draft,)
-            if child.attempt is not None and isinstance(request, DeleteRequest):
-                child.pending.request = replace(request, attempt=child.attempt.number)
+                self._pin(child.pending, child.attempt.number, child.draft)
             self._queue.appendleft(child.pending)
         self._release_held(has_failed=True)
+
+    def _pin(self, pending: Pending, number: int, draft: Draft) -> None:
+        request = pending.request
+        if not isinstance(request, DeleteRequest) or request.attempt is not None:
+            return
+        now = self.ledger.instance(request.account, request.instance)
+        is_touched = any(entry.key == now.key and entry.revision != now.revision for entry in draft.compares)
+        is_bound = now.value is not None and now.value.state is InstanceState.BOUND
+        pending.is_untold = is_touched and is_bound and not pending.has_looked
+        pending.request = replace(request, attempt=number)
 
     def failed(self, children: Sequence[Child], error: AddrcastError) -> list[Reply]:
         """The store refused a whole group and nothing of it happened."""
@@ -226,6 +236,10 @@ class Assigner:
     def _decide(self, pending: Pending, turn: Turn, now_ms: int) -> None:
         if pending.request.deadline_ms <= now_ms:
             turn.replies.append(self._late(pending))
+            return
+        if pending.is_untold:
+            what = f"instance {pending.request.instance}: it was deleted, or bound anew before; ask again"
+            turn.replies.append(Reply(pending, OutcomeUnknown(what, retry_after_ms=RETRY_MS)))
             return
         if pending.is_misled:
             turn.looking.append(pending)
