@@ -87,7 +87,22 @@ class Calls:
         self.after: dict[str, int] = {}
         self.points: dict[str, int] = {}
         self._versions = versions
+        self._later = self._first_points()
         self._receipts = sorted((line.at_ns, line.revision) for line in receipts if not line.gap)
+
+    def _first_points(self) -> list[tuple[int, int]]:
+        """By the time from which on calls began: the first revision that any of them wrote, latest time first."""
+        found: list[tuple[int, int]] = []
+        for operation in reversed(self.operations):
+            for revision, _ in self._versions.written.get(operation.request, ()):
+                if not found or revision < found[-1][1]:
+                    found.append((operation.begun_ns, revision))
+        return found[::-1]
+
+    def _before(self, at_ns: int) -> int:
+        """A revision that cannot have been written by a time: a call that began later wrote it."""
+        place = bisect_right(self._later, at_ns, key=lambda pair: pair[0])
+        return self._later[place][1] if place < len(self._later) else 1 << 62
 
     def check(self) -> Iterator[Violation]:
         """Everything that is wrong."""
@@ -135,6 +150,9 @@ class Calls:
         if revision <= after:
             what = f"{_of(operation)} was carried out at {revision}, before it was asked for: {after} was answered"
             yield Violation(ORDER, what)
+        if operation.outcome == OK and operation.call == "delete" and operation.revision > revision:
+            # it was in doubt, and done when it was looked for: the answer is that of a delete that finds nothing
+            return (yield from self._look(operation, max(after, revision)))
         if operation.outcome == OK and (wrong := self._wrong(operation, revision)):
             yield Violation(WRONG, f"{_of(operation)} at {revision}: {wrong}")
         return revision
@@ -181,6 +199,8 @@ class Calls:
         first = bisect_right(versions, after, key=lambda version: version[0]) - 1
         for since, entry in versions[first:]:
             point = max(since, after)
+            if point >= self._before(operation.ended_ns):
+                break
             if self._is_true(operation, since, entry, point):
                 return point
         what = f"{_of(operation)} was told {operation.outcome} {operation.revision} {operation.addresses}"
