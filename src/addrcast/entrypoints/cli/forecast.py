@@ -10,12 +10,13 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from addrcast.core.domain.demand import CountHistory, WorkloadProfile
+from addrcast.core.domain.demand import CountHistory, WorkloadProfile, fill_gaps
 from addrcast.core.domain.errors import Invalid
 from addrcast.core.domain.profile import resources_from_profile
 from addrcast.core.forecast.delta import delta_from
 from addrcast.core.forecast.engines import LEVEL_ENGINES, level_engine
-from addrcast.entrypoints.cli.history import counts_of, history_of, instance_of
+from addrcast.core.forecast.fleet import fleet_quantiles
+from addrcast.entrypoints.cli.history import history_of, instance_of, recorded_counts
 from addrcast.entrypoints.cli.json_output import as_json, print_json
 from addrcast.entrypoints.cli.options import OutputFile, history_file, history_options
 from addrcast.entrypoints.cli.progress import progress
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from addrcast.core.forecast.engine import LevelEngine
 
 SHOWN_MAX = 40
-BLOCK_CELLS = 20_000_000
 CELLS_MAX = 500_000_000
 DELTA_LEVELS = (0.1, 0.5, 0.9)
 
@@ -88,12 +88,12 @@ def command(
     known = tuple(sorted({*asked, *DELTA_LEVELS}))
     forecaster = level_engine(engine)
     history = history_of(file, columns=columns, accounts=accounts, step_s=step_s, profile=profile)
-    counts = counts_of(history, file=file)
-    quantiles = _quantiles(counts, horizon, known, forecaster)
+    counts = recorded_counts(history, file=file)
+    quantiles, last = _quantiles(counts, horizon, known, forecaster)
     if out is not None:
         places = [known.index(level) for level in asked]
-        _frame(counts, quantiles[..., places], asked).write_parquet(out)
-    rows = _rows(counts, quantiles, known, profile=size)
+        _frame(counts, quantiles[..., places], last, asked).write_parquet(out)
+    rows = _rows(fill_gaps(counts), quantiles, known, profile=size)
     if is_json:
         print_json({"engine": engine, "horizon": horizon, "step_s": counts.step_s, "accounts": rows})
     else:
@@ -112,31 +112,28 @@ def _levels(text: str) -> list[float]:
 
 def _quantiles(
     counts: CountHistory, horizon: int, levels: Sequence[float], forecaster: LevelEngine
-) -> NDArray[np.float32]:
-    """The engine's quantiles `(N, H, Q)`, computed by blocks of accounts. Raises Invalid."""
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The engine's quantiles `(N, H, Q)` and each account's last known column `(N,)`. Raises Invalid."""
     accounts = len(counts.accounts)
     if accounts * horizon * len(levels) > CELLS_MAX:
         size = f"{accounts:,} accounts x {horizon:,} steps x {len(levels)} levels"
         raise Invalid("--horizon", size, f"at most {CELLS_MAX:,} quantiles are computed: give fewer steps")
-    blocks = []
-    step = max(1, BLOCK_CELLS // (counts.steps + horizon * len(levels)))
     with progress("forecasting") as advance:
-        for first in range(0, accounts, step):
-            rows = slice(first, first + step)
-            part = CountHistory(counts.accounts[rows], counts.start_s, counts.step_s, counts.counts[rows])
-            blocks.append(forecaster(part, horizon, levels))
-            advance(min(first + step, accounts), accounts)
-    return np.concatenate(blocks)
+        quantiles, known = fleet_quantiles(counts, horizon, levels, forecaster, on_progress=advance)
+    return quantiles, known - 1
 
 
-def _frame(counts: CountHistory, quantiles: NDArray[np.float32], levels: list[float]) -> pl.DataFrame:
-    """Every quantile as a row, by account, step and level."""
+def _frame(
+    counts: CountHistory, quantiles: NDArray[np.float32], last: NDArray[np.int64], levels: list[float]
+) -> pl.DataFrame:
+    """Every quantile as a row, by account, step and level; an account's origin is its own last known time."""
     accounts, horizon, size = quantiles.shape
-    origin = pl.Series([counts.start_s + (counts.steps - 1) * counts.step_s]) * 1_000_000
+    origin = pl.Series((counts.start_s + last * counts.step_s) * 1_000_000)
+    row = np.repeat(np.arange(accounts), horizon * size)
     return pl.DataFrame(
         {
-            "account_id": pl.Series(counts.accounts).gather(np.repeat(np.arange(accounts), horizon * size)),
-            "origin": origin.cast(pl.Datetime("us")).gather(np.zeros(quantiles.size, dtype=np.int64)),
+            "account_id": pl.Series(counts.accounts).gather(row),
+            "origin": origin.cast(pl.Datetime("us")).gather(row),
             "step": np.tile(np.repeat(np.arange(1, horizon + 1), size), accounts),
             "level": np.tile(np.asarray(levels), accounts * horizon),
             "value": quantiles.reshape(-1),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import click
 
 from addrcast.adapters.demand import parse_columns, read_history
-from addrcast.core.domain.demand import CountHistory, History, WorkloadProfile, fill_gaps
+from addrcast.core.domain.demand import CountHistory, History, WorkloadProfile
 from addrcast.core.domain.errors import Invalid
 from addrcast.entrypoints.cli.progress import progress
 
@@ -45,11 +45,11 @@ def with_metrics(history: History, file: str | None, *, columns: str | None) -> 
     return replace(history, metrics=found.beside(history.counts))
 
 
-def counts_of(history: History, *, file: str) -> CountHistory:
-    """The counts of a history, every gap filled. Raises Invalid where it has metrics alone."""
+def recorded_counts(history: History, *, file: str) -> CountHistory:
+    """The counts of a history, with their gaps. Raises Invalid where it has metrics alone."""
     if history.counts is None:
         raise Invalid("file", file, "it has metrics only: say with --profile what one instance carries of each")
-    return fill_gaps(history.counts)
+    return history.counts
 
 
 def profile_of(text: str) -> WorkloadProfile:
