@@ -9,7 +9,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addrcast.adapters.stores.etcd_encode import encode_flat, encode_nested, encode_reads, encode_transaction
+from addrcast.adapters.stores.etcd_encode import (
+    encode_flat,
+    encode_nested,
+    encode_reads,
+    encode_transaction,
+    encode_weight,
+)
 from addrcast.adapters.stores.etcd_wire import etcd_pb2 as wire
 from addrcast.core.domain.transaction import Compare, Delete, Put, Transaction
 
@@ -62,9 +68,10 @@ def test_a_transaction_is_encoded_as_the_library_would(transaction: Transaction,
 
 @given(st.lists(TRANSACTIONS, max_size=5), ROOTS)
 def test_nested_transactions_are_encoded_as_the_library_would(transactions: list[Transaction], root: bytes) -> None:
-    encoded = encode_nested(encode_transaction(each, root) for each in transactions)
+    encoded = encode_nested((encode_transaction(each, root) for each in transactions), encode_weight("k", root))
     nested = [wire.RequestOp(request_txn=message(root, each)) for each in transactions]
-    assert wire.TxnRequest.FromString(encoded) == wire.TxnRequest(success=nested)
+    weight = [write(root, Put("k", b""))]
+    assert wire.TxnRequest.FromString(encoded) == wire.TxnRequest(success=nested, failure=weight)
 
 
 @given(st.lists(TRANSACTIONS, max_size=5), st.lists(KEYS, max_size=3), ROOTS)

@@ -38,6 +38,11 @@ class Etcd:
         except (urllib.error.URLError, OSError):
             return False
 
+    def leads(self) -> bool:
+        """Whether it is the leader."""
+        with urllib.request.urlopen(f"http://{self.health or self.endpoint}/metrics", timeout=5) as answer:
+            return b"\netcd_server_is_leader 1\n" in answer.read()
+
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:

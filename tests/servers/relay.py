@@ -21,6 +21,7 @@ class Relay:
         host, _, port = target.rpartition(":")
         self._target = host, int(port)
         self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def cut(self) -> None:
         """Break all connections, and refuse new ones until `is_open` is set again."""
@@ -31,7 +32,18 @@ class Relay:
         for writer in tuple(self._writers):
             writer.transport.abort()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        self.cut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self.is_open:
             writer.transport.abort()
             return
@@ -72,5 +84,4 @@ async def relay_to(target: str) -> AsyncIterator[Relay]:
         async with server:
             yield relay
     finally:
-        relay.cut()
-        await asyncio.sleep(0)
+        await relay.stop()

@@ -147,7 +147,8 @@ class Committer:
         """The results of all transactions of a group. Raises Refused, OutcomeUnknown, Unavailable."""
         bodies = [body for part in parts for body in part.bodies]
         if self._cluster.nests or len(bodies) == 1:
-            answer = await self._send(nested_request(bodies))
+            grouped = (each for part in parts for each in part.transactions)
+            answer = await self._send(nested_request(bodies, grouped, self._root))
             return nested_results(len(bodies), answer, self._item_of)
         left = dict(enumerate(each for part in parts for each in part.transactions))
         results: dict[int, Result] = {}

@@ -74,13 +74,26 @@ def encode_transaction(transaction: Transaction, root: bytes) -> bytes:
     return b"".join(parts)
 
 
-def encode_nested(children: Iterable[bytes]) -> bytes:
-    """A TxnRequest that carries out other ones, each of which succeeds or fails by itself."""
+def encode_nested(children: Iterable[bytes], weight: bytes = b"") -> bytes:
+    """A TxnRequest that carries out others, each of which succeeds or fails by itself, with an `encode_weight`."""
     parts = []
     for child in children:
         operation = _OP_TXN + varint(len(child)) + child
         parts.append(_TXN_SUCCESS + varint(len(operation)) + operation)
+    parts.append(weight)
     return b"".join(parts)
+
+
+def encode_weight(key: str, root: bytes) -> bytes:
+    """A put that is never carried out, for a TxnRequest without compares: it stands where those failed.
+
+    etcd holds nested transactions for weightless: they would go past its quota, and past the alarm that follows.
+    Source: costTxn in etcd's server/storage/quota.go looks at the puts of both lists, and into no nested one.
+    """
+    name = root + key.encode()
+    body = _KEY + varint(len(name)) + name
+    operation = _OP_PUT + varint(len(body)) + body
+    return _TXN_FAILURE + varint(len(operation)) + operation
 
 
 def encode_flat(transactions: Sequence[Transaction], keys: Iterable[str], root: bytes) -> bytes:

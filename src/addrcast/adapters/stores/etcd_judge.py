@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from addrcast.adapters.stores.etcd_encode import encode_nested
-from addrcast.core.domain.transaction import Result
+from addrcast.adapters.stores.etcd_encode import encode_nested, encode_weight
+from addrcast.core.domain.transaction import Put, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     ItemOf = Callable[[wire.KeyValue], KeyValue]
 
 
-def nested_request(bodies: Sequence[bytes]) -> bytes:
+def nested_request(bodies: Sequence[bytes], transactions: Iterable[Transaction], root: bytes) -> bytes:
     """The transaction that carries out others, each for itself; one alone needs nothing around it."""
-    return bodies[0] if len(bodies) == 1 else encode_nested(bodies)
+    if len(bodies) == 1:
+        return bodies[0]
+    put = next((write.key for each in transactions for write in each.writes if type(write) is Put), None)
+    return encode_nested(bodies, b"" if put is None else encode_weight(put, root))
 
 
 def nested_results(count: int, answer: wire.TxnResponse, item_of: ItemOf) -> list[Result]:
