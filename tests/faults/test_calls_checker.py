@@ -171,6 +171,15 @@ def test_a_delete_of_an_attempt_that_is_over_does_nothing() -> None:
     assert rules_of([*calls, deleted("d9", 70, 80, 9, attempt=1, is_change=False)], changes) == set()
 
 
+def test_a_delete_of_whatever_is_bound_means_what_was_bound_when_it_came() -> None:
+    changes = [LIFE[0], bound(7, "c2", attempt=2)]
+    calls = [CALLS[0], created("c2", 30, 60, 7, attempt=2, got_attempt=2)]
+    nothing = deleted("d9", 25, 70, 7, attempt=None, got_attempt=2, is_change=False)
+    assert rules_of([*calls, nothing], changes) == set()
+    late = deleted("d9", 65, 70, 7, attempt=None, got_attempt=2, is_change=False)
+    assert rules_of([*calls, late], changes) == {STALE}
+
+
 def test_a_delete_in_doubt_that_had_happened_may_find_nothing_more_to_do() -> None:
     changes = [*LIFE, bound(9, "c2", attempt=2)]
     doubtful = deleted("d1", 30, 70, 9, is_change=False, got_attempt=2)

@@ -16,6 +16,7 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from tests.faults.checker.violation import Violation
 from tests.faults.history import OK, UNKNOWN
 
@@ -197,6 +198,8 @@ class Calls:
                 yield Violation(STALE, f"{_of(operation)} was told {operation.said}, which never was so")
             return 0
         first = bisect_right(versions, after, key=lambda version: version[0]) - 1
+        if operation.call == "delete" and operation.attempt is None:
+            operation = _pinned(operation, versions[first][1])
         for since, entry in versions[first:]:
             point = max(since, after)
             if point >= self._before(operation.ended_ns):
@@ -265,6 +268,12 @@ def _is_over(before: InstanceEntry, entry: InstanceEntry) -> bool:
     """A delete may end the very attempt that it names; everything else has to be of a later one."""
     is_ended = before.state is InstanceState.BOUND and entry.state is InstanceState.TOMBSTONE
     return before.attempt > entry.attempt or (before.attempt == entry.attempt and not is_ended)
+
+
+def _pinned(operation: Operation, entry: InstanceEntry | None) -> Operation:
+    """A delete of whatever is bound is one of the attempt that was bound at some time while it was under way."""
+    is_bound = entry is not None and entry.state is InstanceState.BOUND
+    return replace(operation, attempt=entry.attempt) if entry is not None and is_bound else operation
 
 
 def operation_name(operation: Operation) -> Name:
