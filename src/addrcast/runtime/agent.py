@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from addrcast.core.agent.machine import AgentMachine
 from addrcast.core.agent.messages import (
+    AttachmentsKnown,
     Away,
     Changed,
     Commit,
@@ -33,16 +34,18 @@ from addrcast.core.dataplane.table import Rejected
 from addrcast.core.domain import errors
 from addrcast.core.domain.errors import Stale, Unavailable
 from addrcast.core.domain.keyspace import host_alive_key
+from addrcast.core.domain.record import SCHEMA_VERSION
 from addrcast.core.domain.transaction import Put, Transaction
 from addrcast.ports.store import Compacted as WatchCompacted
 from addrcast.runtime.driver import next_event
 from addrcast.runtime.view import scan_all
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from addrcast.core.agent.messages import Effect
     from addrcast.core.agent.settings import AgentSettings
+    from addrcast.core.domain.record import Attached
     from addrcast.ports.clock import Clock
     from addrcast.ports.kernel import Kernel
     from addrcast.ports.store import Store
@@ -56,8 +59,9 @@ EVENTS_MAX = 1_000
 class AgentService:
     """Runs one host's agent until it is cancelled, then leaves the kernel table as it is.
 
-    The host's sign of life is a key under a lease of `lease_ms`. An error that is neither the store's nor the
-    kernel's being away ends the service: start it again, it needs no clean-up.
+    The host's sign of life is a key under a lease of `lease_ms`; it says which version of the schema can be read.
+    An error that is neither the store's nor the kernel's being away ends the service: start it again, it needs no
+    clean-up. `last_report` is what it told of last.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class AgentService:
         lease_ms: int = 15_000,
     ) -> None:
         self.machine = AgentMachine(host, settings)
+        self.last_report = ""
         self._store = store
         self._kernel = kernel
         self._clock = clock
@@ -78,6 +83,10 @@ class AgentService:
         self._events: asyncio.Queue[Event] = asyncio.Queue(EVENTS_MAX)
         self._requests = asyncio.Semaphore(REQUESTS_MAX)
         self._watch: asyncio.Task[None] | None = None
+
+    async def tell_attached(self, attached: Mapping[str, tuple[Attached, ...]]) -> None:
+        """What instances the host has, by account, for a restored store; to be said first and at each change."""
+        await self._events.put(AttachmentsKnown(attached))
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -94,6 +103,7 @@ class AgentService:
     def _start(self, effect: Effect, group: asyncio.TaskGroup) -> None:
         match effect:
             case Report():
+                self.last_report = effect.what
                 log.warning("host %s: %s", self.machine.host, effect.what)
             case Watch():
                 if self._watch is not None:
@@ -178,7 +188,7 @@ class AgentService:
             try:
                 if lease == 0:
                     lease = await self._store.grant(ttl_ms=self._lease_ms)
-                    alive = Put(host_alive_key(self.machine.host), b"", lease)
+                    alive = Put(host_alive_key(self.machine.host), b"%d" % SCHEMA_VERSION, lease)
                     await self._store.commit([Transaction((), (alive,))])
                 await self._store.keep_alive(lease)
             except Stale:

@@ -11,6 +11,7 @@ from addrcast.core.agent.settings import AgentSettings
 from addrcast.core.controller.settings import ControllerSettings
 from addrcast.core.domain.resource import DAY_MS, HOUR_MS, MINUTE_MS
 from addrcast.core.propagation.audience import LostHosts
+from addrcast.runtime.lease import TTL_MS
 from addrcast.runtime.open_store import StoreOptions
 
 _AGENT, _CONTROLLER = AgentSettings(), ControllerSettings()
@@ -114,6 +115,10 @@ class ControllerSection(Section, frozen=True, kw_only=True):
     name: Annotated[
         str, Meta(description="name of this controller, another for each; empty: host name and process")
     ] = ""
+    lease_ms: Annotated[
+        int,
+        Meta(description="a controller that dies without a word is noticed after so long", ge=500, le=MINUTE_MS),
+    ] = TTL_MS
     plan_every_ms: Annotated[int, Meta(description="how often a plan is made", ge=1_000, le=DAY_MS)] = (
         _CONTROLLER.plan_every_ms
     )

@@ -199,7 +199,8 @@ class AgentMachine:
     def _host_read(self, event: HostRead, now_ms: int) -> list[Effect]:
         for entry, way_out in ((event.host, "declare the host"), (event.epoch, "set the store up")):
             if not entry:
-                self._requests.later(event.cause, self._requests.failed(now_ms))
+                # the store answers, so this is no failure whose pause grows
+                self._requests.later(event.cause, now_ms + self.settings.confirm_after_ms)
                 return [Report(f"{entry.key} is not in the store; {way_out}")]
         self._key, self._epoch, self._reporting.report = event.host, event.epoch, event.report
         if self._is_frozen:

@@ -71,4 +71,5 @@ class AgentPart:
         if phase is Phase.UP:
             self._readiness.go_on("agent")
         else:
-            self._readiness.wait("agent", f"host {self._section.host}: it {phase.value}")
+            what = self._service.last_report or f"it {phase.value}"
+            self._readiness.wait("agent", f"host {self._section.host}: {what}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from addrcast.core.domain.errors import AddrcastError, Invalid
@@ -35,6 +34,7 @@ class ControllerPart:
         self._site = site
         self._planning = planning
         self._plan_every_ms = controller.plan_every_ms
+        self._lease_ms = controller.lease_ms
         self._name = controller.name or own_name()
         self._settings = controller_settings(controller, limits)
         self._planner: RolePlanner | None = None
@@ -53,6 +53,7 @@ class ControllerPart:
             clock=self._site.clock,
             planner=self._planner,
             settings=self._settings,
+            ttl_ms=self._lease_ms,
         )
         async with asyncio.TaskGroup() as group:
             if self._planner is not None:
@@ -90,8 +91,6 @@ class ControllerPart:
 
         columns = self._planning.history_columns
         file = self._planning.history_file
-        if not Path(file).is_file():
-            raise Invalid("planning.history_file", file, "there is no such file")
         history = read_history(file, columns=parse_columns(columns) if columns else None)
         if history.counts is None:
             raise Invalid("planning.history_file", file, "it has no counts or events of instances")

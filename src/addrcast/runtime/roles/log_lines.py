@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from addrcast.runtime.settings import LogSection
 
+REPEAT_S = 10.0
+REMEMBERED_MAX = 1_000
 SECRET_BYTES_MIN = 4
 """A shorter secret is not looked for: it would blot out innocent text."""
 
@@ -47,10 +49,31 @@ class LineFormatter(logging.Formatter):
         return " ".join(f"{name}={_quoted(text)}" for name, text in fields.items())
 
 
+class RepeatFilter(logging.Filter):
+    """Lets a message that was written within the last `REPEAT_S` pass no more; errors always pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write it."""
+        if record.levelno >= logging.ERROR:
+            return True
+        message = record.getMessage()
+        if record.created - self._written.get(message, 0.0) < REPEAT_S:
+            return False
+        if len(self._written) >= REMEMBERED_MAX:
+            self._written.clear()
+        self._written[message] = record.created
+        return True
+
+
 def log_to_stderr(role: str, section: LogSection, *, secrets: Sequence[str] = ()) -> None:
     """Have all that is logged in this process written to the error stream."""
     to_stderr = logging.StreamHandler(sys.stderr)
     to_stderr.setFormatter(LineFormatter(role, form=section.format, secrets=secrets))
+    to_stderr.addFilter(RepeatFilter())
     root = logging.getLogger()
     root.handlers = [to_stderr]
     root.setLevel(section.level.upper())

@@ -66,7 +66,8 @@ class Readiness:
             "stops" if self.is_stopping else "ready" if self.is_ready else f"waits for {'; '.join(self._words())}"
         )
         lines = [f"STATUS={words}"]
-        if self.is_ready and not self._was_told:
+        # systemd waits for the end of the start; what is waited for after that is in the status
+        if self.is_started and not self._was_told:
             self._was_told = True
             lines.append("READY=1")
         if self.is_stopping:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from addrcast.core.domain.errors import AddrcastError
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from addrcast.runtime.roles.part import Part, Site
-    from addrcast.runtime.settings import AgentRoleSettings, ApiSettings, ControllerRoleSettings, ServeSettings
+    from addrcast.runtime.settings import (
+        AgentRoleSettings,
+        ApiSettings,
+        ControllerRoleSettings,
+        PlanningSection,
+        ServeSettings,
+    )
     from addrcast.runtime.settings_sources import Loaded
 
 log = logging.getLogger(__name__)
@@ -32,6 +39,7 @@ def run_serve(loaded: Loaded[ServeSettings]) -> int:
     from addrcast.runtime.roles.controller import ControllerPart  # noqa: PLC0415
 
     settings = loaded.settings
+    _check_history(loaded, settings.planning)
 
     def parts(site: Site) -> Sequence[Part]:
         made: list[Part] = [
@@ -61,6 +69,7 @@ def run_controller(loaded: Loaded[ControllerRoleSettings]) -> int:
     from addrcast.runtime.roles.controller import ControllerPart  # noqa: PLC0415
 
     settings = loaded.settings
+    _check_history(loaded, settings.planning)
     return _run(
         "controller",
         loaded,
@@ -81,6 +90,12 @@ def run_agent(loaded: Loaded[AgentRoleSettings]) -> int:
         make_parts=lambda site: [_agent(site, settings)],
         has_view=False,
     )
+
+
+def _check_history(loaded: Loaded[Any], planning: PlanningSection) -> None:
+    """Refuse a history file that is absent before anything is waited for."""
+    if planning.history_file and not Path(planning.history_file).is_file():
+        raise loaded.refuse("planning.history_file", planning.history_file, "there is no such file")
 
 
 def _agent(site: Site, settings: AgentRoleSettings | ServeSettings) -> Part:
