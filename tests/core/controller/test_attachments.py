@@ -61,8 +61,7 @@ class Restored(World):
     def ledger(self) -> Ledger:
         return self.cluster.ledger()
 
-    @property
-    def is_open(self) -> bool:
+    def opens(self) -> bool:
         return self.ledger.epoch.required.state is EpochState.OPEN
 
     def bound(self, logical: str, account: str = "a") -> tuple[str, str, str, int] | None:
@@ -93,7 +92,7 @@ def test_what_is_bound_and_attached_stays_and_the_store_opens(world: Restored) -
     world.cluster.create("a", "i1", "h1")
     before = world.ledger.record("a", "10.0.0.0")
     world.restore(h1=attached_on(world.ledger, "h1"))
-    assert world.is_open
+    assert world.opens()
     assert world.ledger.record("a", "10.0.0.0") == before
 
 
@@ -101,7 +100,7 @@ def test_what_is_bound_and_nowhere_attached_cools_and_comes_free(world: Restored
     world.cluster.create("a", "i1", "h1")
     world.restore()
     assert not world.ledger.instance("a", "i1")
-    assert world.is_open
+    assert world.opens()
     world.pass_ms(2_000)
     assert world.state("10.0.0.0") is None
     assert violations(world.ledger) == []
@@ -110,7 +109,7 @@ def test_what_is_bound_and_nowhere_attached_cools_and_comes_free(world: Restored
 def test_what_was_bound_since_the_backup_is_taken_over_where_it_is(world: Restored) -> None:
     world.restore(h1=had("10.0.0.9", "i9", physical="172.16.1.7", attempt=3))
     assert world.bound("10.0.0.9") == ("i9", "h1", "172.16.1.7", 3)
-    assert world.is_open
+    assert world.opens()
     assert violations(world.ledger) == []
 
 
@@ -119,7 +118,7 @@ def test_a_physical_address_that_is_taken_or_not_the_hosts_is_replaced(world: Re
     world.cluster.reserve("a", "h1")
     world.restore(h1=had("10.0.0.9", "i9", physical=physical))
     assert world.bound("10.0.0.9") == ("i9", "h1", "172.16.1.1", 0)
-    assert world.is_open
+    assert world.opens()
 
 
 def test_two_that_are_taken_over_at_once_get_different_physical_addresses(world: Restored) -> None:
@@ -133,14 +132,14 @@ def test_an_instance_with_two_addresses_is_taken_over_whole(world: Restored) -> 
     both = (Attached("10.0.0.9", "172.16.1.7", "i9", 0), Attached("10.0.0.8", "172.16.1.8", "i9", 0))
     world.restore(h1={"a": both})
     assert world.ledger.instance("a", "i9").required.addresses == ("10.0.0.9", "10.0.0.8")
-    assert world.is_open
+    assert world.opens()
 
 
 def test_an_instance_that_has_moved_since_is_bound_where_it_is_now(world: Restored) -> None:
     world.cluster.create("a", "i1", "h1")
     world.restore(h2=had("10.0.0.0", "i1", physical="172.16.2.5", attempt=1))
     assert world.bound("10.0.0.0") == ("i1", "h2", "172.16.2.5", 1)
-    assert world.is_open
+    assert world.opens()
     assert violations(world.ledger) == []
 
 
@@ -149,7 +148,7 @@ def test_an_instance_that_has_another_address_since_gets_that(world: Restored) -
     world.restore(h1=had("10.0.0.5", "i1", physical="172.16.1.5"))
     assert world.bound("10.0.0.5") == ("i1", "h1", "172.16.1.5", 0)
     assert world.bound("10.0.0.0") is None
-    assert world.is_open
+    assert world.opens()
 
 
 def test_an_instance_that_was_created_anew_at_its_place_gets_its_attempt(world: Restored) -> None:
@@ -178,7 +177,7 @@ def test_an_address_that_was_idle_in_the_backup_is_bound_where_it_is_attached(
     found = world.bound("10.0.0.0")
     assert found is not None
     assert found[:2] == ("i1", host)
-    assert world.is_open
+    assert world.opens()
     assert violations(world.ledger) == []
 
 
@@ -187,7 +186,7 @@ def test_what_was_deleted_meanwhile_is_not_taken_over(world: Restored) -> None:
     world.cluster.put(instance_key("a", "i9"), stone)
     world.restore(h1=had("10.0.0.9", "i9", attempt=2))
     assert world.state("10.0.0.9") is None
-    assert world.is_open
+    assert world.opens()
 
 
 def test_no_tombstone_ends_while_a_host_may_report_what_was_deleted(world: Restored) -> None:
@@ -198,7 +197,7 @@ def test_no_tombstone_ends_while_a_host_may_report_what_was_deleted(world: Resto
     assert world.ledger.instance("a", "i9")
     world.accept("h2")
     world.pass_ms(1_000)
-    assert world.is_open
+    assert world.opens()
     assert not world.ledger.instance("a", "i9")
     assert world.state("10.0.0.9") is None
 
@@ -208,17 +207,17 @@ def test_an_address_that_somebody_else_had_in_the_backup_goes_to_who_has_it_now(
     world.restore(h1=had("10.0.0.0", "i2", physical="172.16.1.9"))
     assert world.bound("10.0.0.0") == ("i2", "h1", "172.16.1.0", 0)
     assert not world.ledger.instance("a", "i1")
-    assert world.is_open
+    assert world.opens()
 
 
 def test_an_address_that_two_instances_have_keeps_the_store_closed(world: Restored) -> None:
     world.cluster.create("a", "i1", "h1")
     world.restore(h1=attached_on(world.ledger, "h1"), h2=had("10.0.0.0", "i2"))
-    assert not world.is_open
+    assert not world.opens()
     assert world.pending() == ["10.0.0.0 is bound to i1"]
     world.accept("h2")
     world.pass_ms(1_000)
-    assert world.is_open
+    assert world.opens()
     assert world.pending() == []
 
 
@@ -226,25 +225,25 @@ def test_of_two_hosts_that_have_an_instance_the_one_the_store_names_is_right(wor
     world.cluster.create("a", "i1", "h2")
     world.restore(h1=had("10.0.0.0", "i1"), h2=attached_on(world.ledger, "h2"))
     assert world.bound("10.0.0.0") == ("i1", "h2", "172.16.2.0", 0)
-    assert world.is_open
+    assert world.opens()
 
 
 def test_of_two_hosts_that_the_store_does_not_name_the_later_attempt_is_right(world: Restored) -> None:
     world.restore(h1=had("10.0.0.5", "i1", attempt=1), h2=had("10.0.0.5", "i1", attempt=2))
     assert world.bound("10.0.0.5") == ("i1", "h2", "172.16.2.0", 2)
-    assert world.is_open
+    assert world.opens()
 
 
 def test_a_host_that_does_not_know_keeps_the_store_closed_until_it_is_accepted(world: Restored) -> None:
     world.cluster.create("a", "i1", "h1")
     world.cluster.create("a", "i2", "h2")
     world.restore(h1=None, h2=attached_on(world.ledger, "h2"))
-    assert not world.is_open
+    assert not world.opens()
     assert Heard(world.ledger).unknowing == ["h1"]
     world.accept("h1")
     world.cluster.hosts["h1"].start(world.cluster.now_ms)  # the word outlives the agent's process
     world.pass_ms(1_000)
-    assert world.is_open
+    assert world.opens()
     assert world.bound("10.0.0.0") == ("i1", "h1", "172.16.1.0", 0)
 
 
@@ -253,7 +252,7 @@ def test_an_accepted_host_that_learns_what_it_has_is_gone_by(world: Restored) ->
     world.restore(h1=None)
     world.cluster.hosts["h1"].attach({}, world.cluster.now_ms)
     world.pass_ms(1_000)
-    assert world.is_open
+    assert world.opens()
     assert world.bound("10.0.0.0") is None
 
 
@@ -268,7 +267,7 @@ def test_a_host_that_says_nothing_keeps_the_store_closed_until_it_is_accepted(wo
     world.accept("h1")
     world.accept("h2")
     world.pass_ms(1_000)
-    assert world.is_open
+    assert world.opens()
 
 
 def test_what_was_said_in_another_epoch_or_incarnation_or_in_part_counts_for_nothing(world: Restored) -> None:
@@ -296,24 +295,24 @@ def test_what_is_bound_on_a_lost_host_stays_bound(world: Restored) -> None:
     world.cluster.hosts["h2"].kill()
     world.cluster.set_silent("h2")
     world.restore()
-    assert not world.is_open
+    assert not world.opens()
     world.pass_ms(11_000, step_ms=1_000)
     assert world.ledger.host("h2").required.state is HostState.LOST
     assert lost.state is HostState.UP
-    assert world.is_open
+    assert world.opens()
     assert world.bound("10.0.0.0") == ("i1", "h2", "172.16.2.0", 0)
 
 
 def test_an_account_that_the_backup_does_not_know_is_to_be_declared_first(world: Restored) -> None:
     world.restore(h1=had("10.0.0.5", "i1", account="late"))
-    assert not world.is_open
+    assert not world.opens()
     assert world.pending() == ["account late is not declared"]
     world.cluster.put(account_key("late"), Account(tier="basic", vni=99, pools=("none",)))
     assert world.pending() == ["10.0.0.5 lies in no pool of account late"]
     world.cluster.put(account_key("late"), Account(tier="basic", vni=99, pools=("logical",)))
     world.pass_ms(2_000)
     assert world.bound("10.0.0.5", "late") == ("i1", "h1", "172.16.1.0", 0)
-    assert world.is_open
+    assert world.opens()
 
 
 @pytest.mark.parametrize("is_ready", [False, True])
@@ -325,7 +324,7 @@ def test_a_host_without_a_free_physical_address_takes_nothing_over(world: Restor
     logical = "10.0.0.16"
     world.restore(h1=had(logical, "i1"))
     assert world.pending() == ["no physical address of host h1 is free"]
-    assert not world.is_open
+    assert not world.opens()
 
 
 @pytest.mark.parametrize("state", ["reserved", "bound"])
@@ -352,7 +351,7 @@ def test_in_a_shared_pool_the_account_that_had_the_address_before_gives_it_up(wo
     world.restore(h1=had("10.9.0.1", "i1", account="c"))
     world.pass_ms(4_000)
     assert world.bound("10.9.0.1", "c") is not None
-    assert world.is_open
+    assert world.opens()
     assert world.ledger.pool_address("common", "10.9.0.1").required.account == "c"
     assert violations(world.ledger) == []
     assert pool_address_key("common", "10.9.0.1") in {item.key for item in cluster.store.scan("").items}
@@ -363,7 +362,7 @@ def test_a_binding_that_is_broken_is_left_for_check_to_find(world: Restored) -> 
     world.cluster.store.commit([Transaction((), (Delete(record_key("a", "10.0.0.0")),))])
     world.restore()
     assert world.ledger.instance("a", "i1").required.state is InstanceState.BOUND
-    assert world.is_open
+    assert world.opens()
 
 
 def test_a_frozen_store_is_looked_at_now_and_then_and_nothing_is_done(world: Restored) -> None:

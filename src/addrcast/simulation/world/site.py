@@ -74,8 +74,8 @@ class Site:
     def restore(self, backup: ModelStore, *, with_epoch: bool) -> None:
         """Go back to a backup: revisions go back too, the epoch goes up by one and the store is closed.
 
-        At no revision does it stand twice: by that number alone a transaction of the lost time could compare well. A
-        real restore writes every key anew, so that there all that it compares would have to agree by chance.
+        At no revision does it stand twice: by that number alone a transaction of the lost time could compare well.
+        A real restore writes every key anew, so that there all that it compares would have to agree by chance.
         """
         before = _epoch_of(self.model)
         self.model = backup
