@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from grpc import aio
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 GROUPS_MAX = 4
 _LOGINS_MAX = 2
+_NAMED_MAX = 3
 # refusals that one call may have brought on all calls of its group
 _FOR_ONE_CALL = (Failure.NO_SPACE, Failure.DENIED, Failure.NO_LEASE, Failure.REFUSED)
 
@@ -113,7 +115,7 @@ class Committer:
                 for part in parts:
                     await self._carry_out([part])
                 return
-            self._give_up(parts, _error_of(refusal))
+            self._give_up(parts, _error_of(refusal, parts))
         except Exception as error:  # a bug too is told to those who wait
             self._give_up(parts, error)
         else:
@@ -190,10 +192,14 @@ class Committer:
             self._wake()
 
 
-def _error_of(refusal: Refused) -> AddrcastError:
+def _error_of(refusal: Refused, parts: list[Part]) -> AddrcastError:
     if refusal.failure is Failure.NO_LEASE:
         return Stale("a lease that is put under is over; ask for a new one")
-    return raised_for(refusal.failure, str(refusal), wrote=True)
+    what = str(refusal)
+    if refusal.failure in _FOR_ONE_CALL:
+        written = (write.key for part in parts for each in part.transactions for write in each.writes)
+        what = f"commit of {', '.join(islice(written, _NAMED_MAX)) or 'no key'}: {what}"
+    return raised_for(refusal.failure, what, wrote=True)
 
 
 def _fail(call: Call, error: Exception) -> None:

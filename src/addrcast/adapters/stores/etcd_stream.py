@@ -47,6 +47,7 @@ class Stream:
         self._member = member
         self._assembly = assembly
         self._call = member.watch(None, metadata=metadata)
+        self._watched = ""
         self._asked = False
         self._answered_at = time.monotonic()
         self._reading_since: float | None = None
@@ -60,6 +61,7 @@ class Stream:
 
         Raises: Lost; Compacted; Invalid where the user may not read a range.
         """
+        self._watched = ", ".join(key.decode(errors="replace") for key, _ in ranges[:3])
         start = self._assembly.passed + 1
         try:
             async with asyncio.timeout(within_s):
@@ -155,7 +157,7 @@ class Stream:
     def _end(self, answer: wire.WatchResponse) -> Exception:
         if answer.compact_revision:
             return Compacted(answer.compact_revision)
-        what = f"{self._member.endpoint}: watch: {answer.cancel_reason or 'cancelled'}"
+        what = f"watch of {self._watched}: {self._member.endpoint}: {answer.cancel_reason or 'cancelled'}"
         failure = failure_of_reason(answer.cancel_reason)
         if failure in (Failure.DENIED, Failure.REFUSED):
             return raised_for(failure, what)
