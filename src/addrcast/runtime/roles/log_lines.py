@@ -50,7 +50,10 @@ class LineFormatter(logging.Formatter):
 
 
 class RepeatFilter(logging.Filter):
-    """Lets a message that was written within the last `REPEAT_S` pass no more; errors always pass."""
+    """Lets a message that was written within the last `REPEAT_S` pass no more.
+
+    Errors always pass, and what the process says of itself, which comes and goes.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +61,7 @@ class RepeatFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to write it."""
-        if record.levelno >= logging.ERROR:
+        if record.levelno >= logging.ERROR or record.name.startswith(__package__):
             return True
         message = record.getMessage()
         if record.created - self._written.get(message, 0.0) < REPEAT_S:
