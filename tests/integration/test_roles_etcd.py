@@ -81,7 +81,7 @@ async def test_roles_wait_for_etcd_say_so_and_recover_from_its_absence(etcd: Etc
     assert [await role.ended() for role in every] == [0, 0, 0]
     for role in every:
         said = [line for line in role.lines() if "does not answer" in line]
-        assert len(said) == 2, role.log.read_text()
+        assert len(said) >= 2, role.log.read_text()
 
 
 async def test_a_role_that_waits_for_its_store_ends_when_it_is_told_to(etcd: Etcd, roles: dict[str, Role]) -> None:
