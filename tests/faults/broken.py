@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from addrcast.core.domain.errors import OutcomeUnknown
 from addrcast.core.domain.keyspace import INSTANCES, PHYSICALS
-from addrcast.core.domain.transaction import Page, Result, Transaction
+from addrcast.core.domain.transaction import Compare, Page, Result, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -107,9 +107,26 @@ class CarelessStore(SoundStore):
     async def commit(self, transactions: Sequence[Transaction]) -> list[Result]:
         careless = []
         for transaction in transactions:
-            compares = tuple(each for each in transaction.compares if not each.key.startswith(self._kind))
+            compares = tuple(each for each in transaction.compares if not self._passes_over(each))
             careless.append(Transaction(compares, transaction.writes))
-        return await super().commit(careless)
+        results = await super().commit(careless)
+        return [
+            result if result.is_success else await self._judged(transaction, result)
+            for transaction, result in zip(transactions, results, strict=True)
+        ]
+
+    def _passes_over(self, compare: Compare) -> bool:
+        return compare.key.startswith(self._kind)
+
+    async def _judged(self, transaction: Transaction, result: Result) -> Result:
+        """What stands at the keys that were not compared is read, so that their retry can learn it."""
+        missing = [compare.key for compare in transaction.compares if self._passes_over(compare)]
+        read = {item.key: item for item in (await self.read(missing)).items} if missing else {}
+        known = iter(result.current)
+        current = tuple(
+            read.get(compare.key) if self._passes_over(compare) else next(known) for compare in transaction.compares
+        )
+        return Result(is_success=False, revision=result.revision, current=current)
 
 
 BROKEN: dict[str, Callable[[Store], Store]] = {
