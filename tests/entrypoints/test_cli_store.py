@@ -80,7 +80,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_sound_store_has_its_records_counted_and_no_violations(folder: Path) -> None:
-    assert answer("check", "--store", folder) == {"records": 3, "violations": []}
+    assert answer("check", "--store", folder) == {"records": 3, "violations": [], "stuck": []}
     plain = run("check", "--store", folder)
     assert plain.exit_code == 0
     assert plain.stdout.startswith("3 records at revision ")
@@ -140,7 +140,7 @@ def test_what_is_allowed_but_worth_a_look_is_no_violation(folder: Path) -> None:
     put(folder, host_key("h1"), encode(Host(state=HostState.UP, incarnation=3, blocks=("172.16.1.0/24",))))
     result = run("check", "--store", folder, "--json")
     assert result.exit_code == 0
-    assert json.loads(result.stdout) == {"records": 3, "violations": []}
+    assert json.loads(result.stdout) == {"records": 3, "violations": [], "stuck": []}
     assert result.stderr.startswith("note: ")
 
 
@@ -243,4 +243,4 @@ def test_a_store_is_checked_without_the_libraries_that_forecast(folder: Path) ->
         f"main(['check', '--json', '--store', {str(folder)!r}])\n"
     )
     seen = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert json.loads(seen.stdout) == {"records": 3, "violations": []}
+    assert json.loads(seen.stdout) == {"records": 3, "violations": [], "stuck": []}

@@ -65,10 +65,14 @@ class StoreView:
     def from_items(cls, items: Iterable[KeyValue], revision: int) -> Self:
         """The view of a snapshot taken at `revision`. Raises Invalid for a value that cannot be read."""
         view = cls()
-        for item in items:
-            view._decode(item.key, item.value, item.mod_revision, item.create_revision)
+        view.load(items)
         view.revision = revision
         return view
+
+    def load(self, items: Iterable[KeyValue]) -> None:
+        """Take in a part of a snapshot; its revision is the caller's to set. Raises Invalid."""
+        for item in items:
+            self._decode(item.key, item.value, item.mod_revision, item.create_revision)
 
     def apply(self, change: Change) -> None:
         """Take in the next change of the watch; one that is not newer than `revision` says nothing new."""
