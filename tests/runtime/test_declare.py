@@ -52,6 +52,13 @@ async def test_setting_up_again_changes_nothing_that_was_changed_since(store: Co
     assert (ledger.epoch.required, ledger.tiers()["basic"], ledger.revision) == (frozen, dear, before)
 
 
+async def test_a_store_that_has_an_epoch_gets_no_tiers() -> None:
+    filled = CountingStore()
+    await put(filled, EPOCH, StoreEpoch(v=1, epoch=7, state=EpochState.FROZEN))
+    await set_up(filled)
+    assert [item.key for item in (await filled.scan("")).items] == [EPOCH]
+
+
 async def test_resources_may_build_on_those_declared_before_them_in_the_same_call(store: CountingStore) -> None:
     await declare(store, RESOURCES)
     ledger = await ledger_of(store)

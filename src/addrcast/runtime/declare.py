@@ -35,10 +35,11 @@ LOSSES_MAX = 32
 
 
 async def set_up(store: Store) -> None:
-    """Give a new store its epoch and the default tiers; what is there stays as it is."""
-    writes = {EPOCH: encode(StoreEpoch(epoch=1))}
-    writes |= {tier_key(name): encode(tier) for name, tier in DEFAULT_TIERS.items()}
-    await store.commit([Transaction((Compare(key, 0),), (Put(key, value),)) for key, value in writes.items()])
+    """Give a new store its epoch and the default tiers; one that has an epoch stays as it is."""
+    tiers = [Put(tier_key(name), encode(tier)) for name, tier in DEFAULT_TIERS.items()]
+    # at once and only then: a store of an older schema, or one that is being filled, must not get newer tiers
+    first = (Put(EPOCH, encode(StoreEpoch(epoch=1))), *tiers)
+    await store.commit([Transaction((Compare(EPOCH, 0),), first)])
 
 
 async def standing(store: Store) -> Ledger:
