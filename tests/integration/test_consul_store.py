@@ -308,10 +308,9 @@ async def test_old_removals_are_forgotten_and_a_watch_from_before_is_refused(
 async def test_a_lease_ends_in_another_process_too_and_its_keys_go_with_a_revision() -> None:
     root = uuid4().hex
     async with opened(root=root) as one, opened(root=root) as other:
-        lease = await one.grant(ttl_ms=SESSION_MS_MIN)
+        lease = await one.grant(ttl_ms=4 * SESSION_MS_MIN)
         names = [f"k.{number:02}" for number in range(40)]
-        for name in names:
-            await put(one, name, lease=lease)
+        await one.commit([change(Put(name, b"", lease)) for name in names])
         after = (await other.read([])).revision
         await one.close()
         seen: list[Event] = []

@@ -26,8 +26,9 @@ if find_spec("sniffio") is None:
 
 REQUESTS_MAX = 32
 RETRY_MS = 500
-# Source: canRetry in Consul's agent/consul/rpc.go: without a leader no state can have been changed
-_NOTHING_HAPPENED = "No cluster leader"
+# Source: canRetry in Consul's agent/consul/rpc.go: without a leader no state can have been changed; and rpc in
+# agent/pool/pool.go: a client is got before anything is sent to the leader
+_NOTHING_HAPPENED = ("No cluster leader", "rpc error getting client")
 _DENIALS = ("Permission denied", "ACL not found")
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
@@ -190,7 +191,10 @@ class ConsulHttp:
         what = f"{self.address} answers {response.status}: {text}"
         if response.status < HTTPStatus.INTERNAL_SERVER_ERROR and response.status != HTTPStatus.TOO_MANY_REQUESTS:
             return Invalid("request", response.status, what)
-        if is_write and _NOTHING_HAPPENED not in text and response.status != HTTPStatus.TOO_MANY_REQUESTS:
+        is_certain = response.status == HTTPStatus.TOO_MANY_REQUESTS or any(
+            each in text for each in _NOTHING_HAPPENED
+        )
+        if is_write and not is_certain:
             return OutcomeUnknown(what, retry_after_ms=RETRY_MS)
         return Unavailable(what, retry_after_ms=RETRY_MS)
 

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from addrcast.adapters.stores.consul_read import Reader, Snapshot
     from addrcast.core.domain.transaction import KeyValue
 
-HELD_S = 10.0
+HELD_S = 30.0
 HELD_MAX = 8
 
 
 class Pages:
-    """Scans. What was read for a first page is held for 10 s for the following ones, at most 8 states.
+    """Scans. What was read for a first page is held for 30 s for the following ones, at most 8 states.
 
     Where several prefixes are asked for at one revision and one of them has changed meanwhile, they are read
     together the next time, so that a caller who begins anew comes to an end.

@@ -98,7 +98,7 @@ class ConsulStore:
         return Page(snapshot.revision, snapshot.items)
 
     async def scan(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
-        """See Store; the past is gone, but for what the last 10 s were asked for page by page."""
+        """See Store; the past is gone, but for what the last 30 s were asked for page by page."""
         self._check_open()
         check_range(prefix, after)
         return await self._pages.scan(prefix, after=after, limit=limit, revision=revision)
