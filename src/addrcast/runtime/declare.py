@@ -92,13 +92,14 @@ class _Declaration:
         """Write them all."""
         while self._left:
             ledger = await standing(self._store)
-            while self._left and await self._write_next(ledger):
+            declarations = Declarations(ledger)
+            while self._left and await self._write_next(declarations):
                 pass
 
-    async def _write_next(self, ledger: Ledger) -> bool:
+    async def _write_next(self, declarations: Declarations) -> bool:
         """Write what goes into one transaction; false where the ledger is too old to go on."""
-        accepted, fault = self._accept(ledger)
-        if accepted.writes and not await self._commit(ledger, accepted):
+        accepted, fault = self._accept(declarations)
+        if accepted.writes and not await self._commit(declarations.ledger, accepted):
             return False
         del self._left[: accepted.count]
         if isinstance(fault, Stale):
@@ -110,9 +111,9 @@ class _Declaration:
             return False
         return True
 
-    def _accept(self, ledger: Ledger) -> tuple[_Accepted, Invalid | Stale | Unavailable | None]:
+    def _accept(self, declarations: Declarations) -> tuple[_Accepted, Invalid | Stale | Unavailable | None]:
         """As many resources as go together, and what is wrong with the next one."""
-        declarations, accepted = Declarations(ledger), _Accepted()
+        ledger, accepted = declarations.ledger, _Accepted()
         for name, resource in self._left:
             try:
                 entry, value = declarations.accept(name, resource)
