@@ -22,7 +22,7 @@ from addrcast.core.domain.transaction import Compare, Delete, Put, Transaction
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "src/addrcast/adapters/stores/etcd_wire"
 
-KEYS = st.text(min_size=1, max_size=200).filter(lambda key: key.isprintable())
+KEYS = st.text(min_size=1, max_size=127).filter(lambda key: key.isprintable())
 NUMBERS = st.integers(0, (1 << 63) - 1)
 PUTS = st.builds(Put, KEYS, st.binary(max_size=20_000), st.one_of(st.just(0), NUMBERS))
 WRITES = st.lists(st.one_of(PUTS, st.builds(Delete, KEYS)), max_size=4)

@@ -14,17 +14,21 @@ from addrcast.adapters.stores.etcd_failure import Failure, failure_of, raised_fo
 from addrcast.adapters.stores.etcd_group import Call, Group, Part
 from addrcast.adapters.stores.etcd_judge import compared_keys, flat_results, nested_request, nested_results
 from addrcast.adapters.stores.etcd_keys import item_reader
+from addrcast.adapters.stores.etcd_read import Reader
 from addrcast.core.domain.errors import AddrcastError, OutcomeUnknown, Stale, Unavailable
+from addrcast.core.domain.transaction import Put
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from addrcast.adapters.stores.etcd_cluster import Cluster
     from addrcast.adapters.stores.etcd_lease import Leases
     from addrcast.adapters.stores.etcd_wire import etcd_pb2 as wire
-    from addrcast.core.domain.transaction import Result, Transaction
+    from addrcast.core.domain.transaction import KeyValue, Result, Transaction
 
 GROUPS_MAX = 4
+# how long a watch lets the answers to commits pass it
+ANSWERED_S = 0.02
 _LOGINS_MAX = 2
 _NAMED_MAX = 3
 # refusals that one call may have brought on all calls of its group
@@ -52,6 +56,7 @@ class Committer:
         self._leases = leases
         self._root = root
         self._item_of = item_reader(root)
+        self._reader = Reader(cluster, root)
         self._waiting: deque[Call] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_awake = False
@@ -63,6 +68,18 @@ class Committer:
         self._waiting.append(call)
         self._wake()
         return call.future
+
+    async def answered(self, revision: int) -> None:
+        """Wait, if not for long, until the callers of what was written up to a revision have their answers.
+
+        A caller that knows what it wrote need not decode what a watch shows of it.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + ANSWERED_S
+        while self._tasks and self.revision < revision and (left_s := end - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+        for _ in range(3):  # the group settles, its callers wake up, they note what they wrote
+            await asyncio.sleep(0)
 
     async def stop(self) -> None:
         """Wait for the groups that are on their way; the rest is told that the store is closed."""
@@ -105,13 +122,16 @@ class Committer:
         return group.parts
 
     async def _carry_out(self, parts: list[Part]) -> None:
+        before, is_alone = self.revision, len(parts) == 1
         try:
             for part in parts:
                 if part.call.leases and not part.call.results:
                     await self._leases.check(part.call.leases)
             results = await self._judged(parts)
         except Refused as refusal:
-            if len(parts) > 1 and refusal.failure in _FOR_ONE_CALL:
+            if refusal.failure is Failure.NO_SPACE:
+                parts = await self._not_done(parts, refusal, before)
+            if not is_alone and refusal.failure in _FOR_ONE_CALL:
                 for part in parts:
                     await self._carry_out([part])
                 return
@@ -120,6 +140,26 @@ class Committer:
             self._give_up(parts, error)
         else:
             self._settle(parts, results)
+
+    async def _not_done(self, parts: list[Part], refusal: Refused, before: int) -> list[Part]:
+        """The parts of a group, refused for want of space, that were not carried out; the rest is told of the doubt.
+
+        The request that crosses the quota is carried out, and refused all the same. `before` is a revision from
+        before it was sent. Source: quotaApplierV3.Txn in server/etcdserver/apply.go of etcd 3.5.
+        """
+        keys = {write.key for part in parts for each in part.transactions for write in each.writes}
+        try:
+            now = {item.key: item for item in (await self._reader.read(sorted(keys))).items}
+        except AddrcastError:
+            self._give_up(parts, raised_for(Failure.LOST, str(refusal), wrote=True))
+            return []
+        clear = []
+        for part in parts:
+            if all(_is_undone(each, now, before) for each in part.transactions):
+                clear.append(part)
+            else:
+                self._give_up([part], raised_for(Failure.LOST, str(refusal), wrote=True))
+        return clear
 
     def _settle(self, parts: list[Part], results: list[Result]) -> None:
         begin = 0
@@ -190,6 +230,20 @@ class Committer:
         self._tasks.discard(task)
         if self._waiting:
             self._wake()
+
+
+def _is_undone(transaction: Transaction, now: Mapping[str, KeyValue], before: int) -> bool:
+    """Whether a transaction was certainly not carried out: something that it writes stands as it did before."""
+    if not transaction.writes:
+        return True
+    compared = {compare.key: compare.revision for compare in transaction.compares}
+    for write in transaction.writes:
+        item = now.get(write.key)
+        revision = 0 if item is None else item.mod_revision
+        # a key that is gone says nothing of its removal
+        if (item is not None or type(write) is Put) and (revision <= before or compared.get(write.key) == revision):
+            return True
+    return False
 
 
 def _error_of(refusal: Refused, parts: list[Part]) -> AddrcastError:

@@ -20,13 +20,19 @@ _OP_RANGE, _OP_PUT, _OP_DELETE, _OP_TXN = b"\x0a", b"\x12", b"\x1a", b"\x22"
 _KEY, _VALUE, _LEASE, _RANGE_REVISION = b"\x0a", b"\x12", b"\x18", b"\x20"
 _MOD_EQUALS_KEY, _MOD_REVISION = b"\x10\x02\x1a", b"\x30"
 
-_SMALL = [bytes((number,)) for number in range(128)]
+_SMALL_END = 1 << 14
+# lengths are looked up: a call for each of the thirty numbers of a binding would cost more than all the rest
+_SMALL = [
+    bytes((number,)) if number < 128 else bytes((number & 127 | 128, number >> 7)) for number in range(_SMALL_END)
+]
 
 
 def varint(number: int) -> bytes:
     """A number that is not negative, seven bits a byte, the lowest first."""
-    if number < 128:
+    if number < _SMALL_END:
         return _SMALL[number]
+    if number < 1 << 21:
+        return bytes((number & 127 | 128, number >> 7 & 127 | 128, number >> 14))
     parts = bytearray()
     while number > 127:
         parts.append(number & 127 | 128)
@@ -38,23 +44,23 @@ def varint(number: int) -> bytes:
 def encode_compare(compare: Compare, root: bytes) -> bytes:
     """One entry of TxnRequest.compare, with its tag."""
     key = root + compare.key.encode()
-    body = _MOD_EQUALS_KEY + varint(len(key)) + key + _MOD_REVISION + varint(compare.revision)
-    return _TXN_COMPARE + varint(len(body)) + body
+    body = _MOD_EQUALS_KEY + _SMALL[len(key)] + key + _MOD_REVISION + varint(compare.revision)
+    return _TXN_COMPARE + _SMALL[len(body)] + body
 
 
 def encode_get(key: bytes, *, tag: bytes = _TXN_FAILURE, revision: int = 0) -> bytes:
-    """One read of a key as an entry of TxnRequest.failure."""
-    body = _KEY + varint(len(key)) + key
+    """One read of a key, as an entry of TxnRequest.failure by default."""
+    body = _KEY + _SMALL[len(key)] + key
     if revision:
         body += _RANGE_REVISION + varint(revision)
-    operation = _OP_RANGE + varint(len(body)) + body
-    return tag + varint(len(operation)) + operation
+    operation = _OP_RANGE + _SMALL[len(body)] + body
+    return tag + _SMALL[len(operation)] + operation
 
 
 def encode_write(write: Put | Delete, root: bytes) -> bytes:
     """One entry of TxnRequest.success, with its tag."""
     key = root + write.key.encode()
-    body = _KEY + varint(len(key)) + key
+    body = _KEY + _SMALL[len(key)] + key
     if type(write) is Put:
         value = write.value
         body += _VALUE + varint(len(value)) + value
@@ -62,16 +68,27 @@ def encode_write(write: Put | Delete, root: bytes) -> bytes:
             body += _LEASE + varint(write.lease)
         operation = _OP_PUT + varint(len(body)) + body
     else:
-        operation = _OP_DELETE + varint(len(body)) + body
+        operation = _OP_DELETE + _SMALL[len(body)] + body
     return _TXN_SUCCESS + varint(len(operation)) + operation
 
 
 def encode_transaction(transaction: Transaction, root: bytes) -> bytes:
-    """A TxnRequest that compares, then writes, or else reads each compared key in the order of the compares."""
-    parts = [encode_compare(compare, root) for compare in transaction.compares]
+    """A TxnRequest that compares, then writes, or else reads each compared key in the order of the compares.
+
+    It is what `encode_compare`, `encode_write` and `encode_get` make, with each compared key encoded once.
+    """
+    parts = []
+    gets = []
+    for compare in transaction.compares:
+        key = root + compare.key.encode()
+        size = _SMALL[len(key)]
+        body = _MOD_EQUALS_KEY + size + key + _MOD_REVISION + varint(compare.revision)
+        parts.append(_TXN_COMPARE + _SMALL[len(body)] + body)
+        count = len(key) + len(size)
+        get = _OP_RANGE + _SMALL[count + 1] + _KEY + size + key
+        gets.append(_TXN_FAILURE + _SMALL[len(get)] + get)
     parts += [encode_write(write, root) for write in transaction.writes]
-    parts += [encode_get(root + compare.key.encode()) for compare in transaction.compares]
-    return b"".join(parts)
+    return b"".join(parts + gets)
 
 
 def encode_nested(children: Iterable[bytes], weight: bytes = b"") -> bytes:

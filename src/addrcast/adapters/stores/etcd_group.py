@@ -69,9 +69,15 @@ class Group:
         return self._operations(1, 1)[0] > OPERATIONS_MAX or self._bytes >= BYTES_MAX
 
     def take(self, call: Call) -> bool:
-        """Take as many of the call's next transactions as fit; whether any did."""
+        """Take as many of the call's next transactions as fit; whether any did.
+
+        A call that is too long for what is left, and not for a group of its own, is not cut in two.
+        """
+        rest = call.transactions[len(call.results) :]
+        if self._is_nested and self._count and self._operations(0, 0)[0] + len(rest) > OPERATIONS_MAX + 1:
+            return False
         part = Part(call)
-        for transaction in call.transactions[len(call.results) :]:
+        for transaction in rest:
             if not self._takes(transaction, part):
                 break
         if part.transactions:

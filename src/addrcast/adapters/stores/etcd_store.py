@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["EtcdStore", "Tls"]
 
 DEADLINE_MS = 1_000
+ROOT_BYTES_MAX = 256
 
 
 class EtcdStore:
@@ -35,7 +36,7 @@ class EtcdStore:
         self._leases = Leases(cluster)
         self._reader = Reader(cluster, root)
         self._committer = Committer(cluster, self._leases, root)
-        self._watcher = Watcher(cluster, self._reader, root, newest=lambda: self._committer.revision)
+        self._watcher = Watcher(cluster, self._reader, self._committer, root)
         self._is_closed = False
 
     @classmethod
@@ -58,6 +59,8 @@ class EtcdStore:
         """
         if not endpoints or not all(":" in endpoint for endpoint in endpoints):
             raise Invalid("endpoints", list(endpoints), "at least one host:port is needed")
+        if len(root.encode()) > ROOT_BYTES_MAX:
+            raise Invalid("root", root[:80], f"at most {ROOT_BYTES_MAX} bytes are allowed")
         if deadline_ms <= 0:
             raise Invalid("deadline_ms", deadline_ms, "a request needs at least 1 ms")
         cluster = Cluster(endpoints, tls=tls, credentials=credentials, deadline_ms=deadline_ms)

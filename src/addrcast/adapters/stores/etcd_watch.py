@@ -18,9 +18,10 @@ from addrcast.core.domain.transaction import Change
 from addrcast.ports.store import PROGRESS_REVISIONS, Compacted, check_range
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from addrcast.adapters.stores.etcd_cluster import Cluster
+    from addrcast.adapters.stores.etcd_commit import Committer
     from addrcast.adapters.stores.etcd_keys import Range
     from addrcast.adapters.stores.etcd_read import Reader
 
@@ -46,13 +47,13 @@ class _Position:
 
 
 class Watcher:
-    """The watches of one store. `newest` tells the highest revision that the store's own commits have seen."""
+    """The watches of one store, which tell what the store itself commits after its callers know."""
 
-    def __init__(self, cluster: Cluster, reader: Reader, root: bytes, *, newest: Callable[[], int]) -> None:
+    def __init__(self, cluster: Cluster, reader: Reader, committer: Committer, root: bytes) -> None:
         self._cluster = cluster
         self._reader = reader
         self._root = root
-        self._newest = newest
+        self._committer = committer
         self._streams: set[Stream] = set()
         self._closed = asyncio.Event()
 
@@ -75,7 +76,10 @@ class Watcher:
             try:
                 async with self._stream(ranges, assembly, position) as stream:
                     while not self._closed.is_set():
-                        for change in position.advance(await stream.read(), assembly.passed):
+                        changes = position.advance(await stream.read(), assembly.passed)
+                        if changes:
+                            await self._committer.answered(changes[-1].revision)
+                        for change in changes:
                             position.told = change.revision
                             yield change
             except (Lost, Unavailable) as away:
@@ -95,7 +99,7 @@ class Watcher:
         stream = Stream(member, used, assembly)
         self._streams.add(stream)
         asking = asyncio.create_task(
-            stream.keep_asking(lambda: self._newest() >= position.told + PROGRESS_REVISIONS)
+            stream.keep_asking(lambda: self._committer.revision >= position.told + PROGRESS_REVISIONS)
         )
         try:
             await stream.begin(ranges, within_s=self._cluster.deadline_s)
