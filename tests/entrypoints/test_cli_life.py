@@ -172,6 +172,8 @@ def test_what_drains_is_told_with_what_is_left_of_it(used: Path) -> None:
     )
     assert answer("drain", "pool", "vpc", "--prefix", "10.1.0.0/16", "--store", used)["addresses"] == {}
     assert ledger(used).pool("vpc").required.draining == ("10.1.0.0/16",)
+    again = run("drain", "pool", "vpc", "--prefix", "10.1.0.0/16", "--store", used)
+    assert again.stdout == "10.1.0.0/16 of pool vpc drains; left of it: nothing\n"
     assert run("drain", "host", "h1", "--store", used).stdout == "host h1 drains; left of it: bound 2, of acme 2\n"
 
 

@@ -35,4 +35,5 @@ def command(kind: str, name: str, store: str, prefixes: tuple[str, ...], is_undo
     async def act(opened: Store) -> Left:
         return await set_draining(opened, what, name, prefixes=prefixes, is_draining=not is_undone)
 
-    show(what, name, with_store(store, act), verb="takes use again" if is_undone else "drains", is_json=is_json)
+    verb = "takes use again" if is_undone else "drains"
+    show(what, name, with_store(store, act), verb=verb, is_json=is_json, prefixes=prefixes)

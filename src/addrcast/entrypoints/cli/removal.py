@@ -32,14 +32,15 @@ def check_prefixes(kind: Kind, prefixes: tuple[str, ...]) -> None:
         raise Invalid("--prefix", ", ".join(prefixes), f"only pools have prefixes, not {kind.value}s")
 
 
-def show(kind: Kind, name: str, left: Left, *, verb: str, is_json: bool) -> None:
+def show(kind: Kind, name: str, left: Left, *, verb: str, is_json: bool, prefixes: tuple[str, ...] = ()) -> None:
     """Print what is left: as JSON, or in a line after what was done."""
+    what = f"{kind.value} {name}" if not prefixes else f"{', '.join(prefixes)} of {kind.value} {name}"
     if is_json:
         addresses: dict[str, dict[str, int]] = {}
         for (account, state), count in left.addresses.items():
             addresses.setdefault(account, {})[state] = count
         print_json(LeftFigures(kind.value, name, addresses, left.hosts, verb == "is gone"))
     elif verb == "is gone":
-        click.echo(f"{kind.value} {name} is gone")
+        click.echo(f"{what} is gone")
     else:
-        click.echo(f"{kind.value} {name} {verb}; left of it: {left}")
+        click.echo(f"{what} {verb}; left of it: {left}")

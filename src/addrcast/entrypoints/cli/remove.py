@@ -62,4 +62,4 @@ def command(
         return left
 
     left = with_store(store, act)
-    show(what, name, left, verb="is gone" if is_waiting else "is being removed", is_json=is_json)
+    show(what, name, left, verb="is gone" if is_waiting else "is being removed", is_json=is_json, prefixes=prefixes)
