@@ -12,6 +12,7 @@ from addrcast.core.agent.messages import (
     Commit,
     Committed,
     Compacted,
+    Denied,
     Dumped,
     DumpTable,
     ListSubscriptions,
@@ -26,6 +27,7 @@ from addrcast.core.agent.messages import (
 )
 from addrcast.core.dataplane.table import Rejected
 from addrcast.core.domain.errors import Unavailable
+from addrcast.core.domain.keyspace import records_of
 from addrcast.ports.store import Compacted as WatchCompacted
 from addrcast.simulation.kernel import ModelTable
 
@@ -40,8 +42,9 @@ if TYPE_CHECKING:
 class ModelHost:
     """What an agent asks for waits in `asked` until it is carried out; the answer waits in `answers`.
 
-    So a test decides what happens in which order. `is_cut_off` is whether the store can be reached; a process that
-    is killed leaves its table as it was, and what it asked for may still be carried out.
+    So a test decides what happens in which order. `is_cut_off` is whether the store can be reached, `forbidden` are
+    accounts that may not be read, nor a watch be begun that has one of them in it; a process that is killed leaves
+    its table as it was, and what it asked for may still be carried out.
     """
 
     def __init__(self, name: str, store: ModelStore, *, settings: AgentSettings | None = None) -> None:
@@ -50,6 +53,7 @@ class ModelHost:
         self.table = ModelTable()
         self.machine: AgentMachine | None = None
         self.is_cut_off = False
+        self.forbidden: set[str] = set()
         self.asked: list[Request | Program | DumpTable] = []
         self.answers: list[Event] = []
         self.reports: list[str] = []
@@ -93,6 +97,8 @@ class ModelHost:
             self.answers.append(self._in_kernel(effect))
         elif self.is_cut_off:
             self.answers.append(Away(effect))
+        elif isinstance(effect, ScanAccount) and effect.account in self.forbidden:
+            self.answers.append(Denied(effect, "permission denied"))
         else:
             answer = self._in_store(effect)
             self.answers.append(Away(effect) if is_reply_lost else answer)
@@ -137,6 +143,9 @@ class ModelHost:
         match effect:
             case Report():
                 self.reports.append(effect.what)
+            case Watch() if any(records_of(account) in effect.prefixes for account in self.forbidden):
+                self.watch = None
+                self.answers.append(Denied(effect, "permission denied"))
             case Watch():
                 self.watch, self._seen = effect, effect.after_revision
             case _:
