@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.core.assignment.world import Replica, World, create, delete, outcomes, small_world
+from tests.core.assignment.world import NOW, Replica, World, create, delete, outcomes, small_world
 
 from addrcast.core.assignment.request import Request, Want
 from addrcast.core.domain.errors import Exhausted, Invalid, Stale
@@ -142,6 +142,21 @@ def test_a_repeat_is_told_what_the_store_has_bound_not_what_an_old_view_shows(wo
     ahead.remove(delete("acme", "i-1"))
     assert isinstance(behind.refused(create("acme", "i-1")), Stale)
     world.check()
+
+
+def test_a_repeat_is_not_told_of_a_record_that_is_another_instances_by_now(world: World) -> None:
+    behind, ahead = Replica(world), Replica(world)
+    first = ahead.create(create("acme", "i-1", "h1"))
+    behind.sync()
+    ahead.remove(delete("acme", "i-1"))
+    other = ahead.create(create("acme", "i-2", "h2"))
+    logical = first.addresses[0].logical
+    assert other.addresses[0].logical == logical
+    newest = world.ledger()
+    behind.assigner.ledger.learn([newest.record("acme", logical)], newest.revision)
+    (pending,) = behind.submit(create("acme", "i-1", "h1"))
+    pending.has_looked = True
+    assert len(behind.assigner.turn(NOW).looking) == 1
 
 
 def test_requests_of_one_instance_in_one_group_come_one_after_the_other(world: World) -> None:

@@ -47,7 +47,7 @@ def decide_create(request: CreateRequest, situation: Situation) -> Decision:
     if instance.key in situation.candidates.taken:
         return Held()
     before = instance.value
-    records = records_of(situation, request.account, before)
+    records = records_of(situation, request, before)
     if records is None:
         return Look()
     if before is not None and records and before.attempt == request.attempt:

@@ -72,11 +72,17 @@ def check_epoch(situation: Situation, *states: EpochState) -> None:
         raise Unavailable(f"the store is {epoch.state.value}{where}", retry_after_ms=CLOSED_RETRY_MS)
 
 
-def records_of(situation: Situation, account: str, instance: InstanceEntry | None) -> list[Entry[Record]] | None:
-    """The records of a bound instance, none of any other; None where the view lags behind the instance's key."""
-    if instance is None or instance.state is InstanceState.TOMBSTONE:
+def records_of(situation: Situation, request: Request, entry: InstanceEntry | None) -> list[Entry[Record]] | None:
+    """The records of a bound instance, none of any other; None where the view has them of another moment."""
+    if entry is None or entry.state is InstanceState.TOMBSTONE:
         return []
     ledger = situation.candidates.ledger
-    records = [ledger.record(account, logical) for logical in instance.addresses]
-    is_whole = all(record and record.required.state is AddressState.BOUND for record in records)
+    records = [ledger.record(request.account, logical) for logical in entry.addresses]
+    is_whole = all(
+        record.value is not None
+        and record.value.state is AddressState.BOUND
+        # one that was learnt ahead of the watch may be somebody else's by now
+        and (record.value.instance, record.value.attempt) == (request.instance, entry.attempt)
+        for record in records
+    )
     return records if is_whole else None

@@ -55,7 +55,7 @@ def _bury(request: DeleteRequest, situation: Situation, instance: Entry[Instance
 
 def _release(request: DeleteRequest, situation: Situation, instance: Entry[InstanceEntry]) -> Decision:
     bound = instance.required
-    records = records_of(situation, request.account, bound)
+    records = records_of(situation, request, bound)
     if records is None:
         return Look()
     number = bound.attempt if request.attempt is None else request.attempt
