@@ -11,7 +11,11 @@ from addrcast.core.domain.errors import AddrcastError, Denied, Invalid, OutcomeU
 
 
 class Failure(Enum):
-    """What went wrong with a request. Of all but LOST it is certain that it was not carried out."""
+    """What went wrong with a request.
+
+    Of all but LOST it is certain that it was not carried out, and but NO_SPACE, with which the one that crosses the
+    quota is answered although it was.
+    """
 
     LOST = auto()  # sent; whether it was carried out, nobody says
     AWAY = auto()  # not sent, or refused by a member that cannot serve now: another one may
