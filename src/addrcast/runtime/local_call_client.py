@@ -101,6 +101,7 @@ class _Connection:
         except (TooLong, msgspec.MsgspecError) as error:
             self._fault = Invalid("answer", "unreadable", f"another program or version serves there: {error}")
         finally:
+            self._writer.close()
             for waiting in self._waiting.values():
                 if not waiting.done():
                     waiting.set_result(None)

@@ -79,6 +79,7 @@ class LocalServer:
             try:
                 await asyncio.get_running_loop().create_future()
             finally:
+                self._group = None
                 self._server.close()
                 for writer in tuple(self._writers):
                     writer.transport.abort()
@@ -108,7 +109,9 @@ class LocalServer:
             writer.transport.abort()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert self._group is not None  # noqa: S101
+        if self._group is None:  # it was waiting for us when we ended
+            writer.transport.abort()
+            return
         if self.connections >= self._section.connections_max:
             most = self._section.connections_max
             full = Unavailable(f"there are {most} connections, as many as are allowed", retry_after_ms=RETRY_MS)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
+import time
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -40,6 +42,7 @@ class StoreHealth:
         self.went = asyncio.Event()
         self._clock = clock
         self._said_ms = 0
+        self._answered_s = 0.0
 
     def is_away(self) -> bool:
         """Whether the last call was not answered."""
@@ -62,6 +65,7 @@ class StoreHealth:
 
     def note_answer(self) -> None:
         """A call was answered."""
+        self._answered_s = time.monotonic()
         if self.away_since_ms is None:
             return
         seconds = (self._clock.now_ms() - self.away_since_ms) / 1_000
@@ -76,10 +80,14 @@ class StoreHealth:
         pause_ms = min(PAUSE_MAX_MS, max(PAUSE_MIN_MS, away_ms // 2))
         return random.randint(pause_ms // 2, pause_ms)  # noqa: S311 - spreads load, keeps no secret
 
-    def refusal(self, away: Unavailable) -> Unavailable:
-        """Note a call that was not answered; the same error with our pause."""
+    def refusal(self, away: Unavailable, *, begun_s: float = math.inf) -> Unavailable:
+        """Note a call that was not answered; the same error with our pause.
+
+        A call that was begun, by the monotonic clock, before another one was answered says nothing new.
+        """
         what = str(away).removesuffix(f"; try again in {away.retry_after_ms} ms")
-        self.note_away(what)
+        if begun_s >= self._answered_s:
+            self.note_away(what)
         kind = OutcomeUnknown if isinstance(away, OutcomeUnknown) else Unavailable
         return kind(what, retry_after_ms=self.pause_ms())
 
@@ -149,10 +157,11 @@ class WatchedStore:
         await self._store.close()
 
     async def _noted(self, call: Awaitable[T]) -> T:
+        begun_s = time.monotonic()
         try:
             answer = await call
         except Unavailable as away:
-            refusal = self.health.refusal(away)
+            refusal = self.health.refusal(away, begun_s=begun_s)
             await self._linger(refusal)
             raise refusal from away
         except AddrcastError:
