@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 SIZE = 3
 QUOTA_BYTES = 32 << 20
-# the log's files of 64 MB are set aside one ahead; the rest is for the database, twice while it is defragmented
-DISK_BYTES = 448 << 20
+# files of the log, of 64 MB each, are set aside ahead and only thrown away twice a minute
+DISK_BYTES = 1 << 30
 FLAGS = (
     # etcd's own defaults, stated since the figures depend on them
     "--heartbeat-interval=100",
@@ -27,6 +27,8 @@ FLAGS = (
     f"--quota-backend-bytes={QUOTA_BYTES}",
     # soon enough that a member that comes back is sometimes sent a snapshot
     "--snapshot-count=2000",
+    "--max-wals=2",
+    "--max-snapshots=2",
     "--log-level=warn",
 )
 

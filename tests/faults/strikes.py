@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tests.faults.gateway import Refused
 from tests.faults.history import Struck, now_ns
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
     from tests.faults.schedule import Strike
     from tests.faults.witness import Witness
 
+T = TypeVar("T")
+
 BALLAST = "ballast."
 BALLAST_BYTES = 1_000_000
 PUTS = 4
 BACK_S = 30.0
 SEEN_S = 15.0
+INSIST = 20
 
 
 class Strikes:
@@ -153,7 +157,7 @@ class Strikes:
         """Fill the database to its quota, until every member refuses writes; then make room as operators do."""
         leader = await self._leader()
         number = 0
-        while not await asyncio.to_thread(leader.gateway.alarms):
+        while not await _insist(leader.gateway.alarms):
             number += PUTS
             puts = (asyncio.to_thread(self._put, leader, place) for place in range(PUTS))
             await asyncio.gather(*puts)
@@ -161,10 +165,10 @@ class Strikes:
         await self._throw_out_ballast()
         await self._forget(await self._seen())
         for member in self._cluster.members:
-            await asyncio.to_thread(member.gateway.defragment)
-        while alarms := await asyncio.to_thread(leader.gateway.alarms):
+            await _insist(member.gateway.defragment)
+        while alarms := await _insist(leader.gateway.alarms):
             for alarm in alarms:
-                await asyncio.to_thread(leader.gateway.disarm, alarm)
+                await _insist(partial(leader.gateway.disarm, alarm))
         await self._all_back()
         return f"after {number} writes of {BALLAST_BYTES} bytes"
 
@@ -174,7 +178,7 @@ class Strikes:
 
     async def _throw_out_ballast(self) -> None:
         leader = await self._leader()
-        await asyncio.to_thread(leader.gateway.delete_prefix, BALLAST)
+        await _insist(partial(leader.gateway.delete_prefix, BALLAST))
 
     async def _restart_all(self, strike: Strike, dice: Random) -> str:
         """One after the other ends and starts anew; etcd waits 7 s for open streams, a supervisor perhaps less."""
@@ -242,3 +246,12 @@ class Strikes:
                 await asyncio.to_thread(member.gateway.compact, revision)
                 return f"up to {revision}"
         return "no member would forget"
+
+
+async def _insist(ask: Callable[[], T]) -> T:
+    """Have a member do something that it may be too busy for at first. Raises Refused."""
+    for _ in range(INSIST):
+        with suppress(Refused):
+            return await asyncio.to_thread(ask)
+        await asyncio.sleep(0.2)
+    return await asyncio.to_thread(ask)
