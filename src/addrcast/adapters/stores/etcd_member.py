@@ -70,13 +70,15 @@ def _content(field: str, name: str) -> bytes | None:
 class Member:
     """The channel to one endpoint. `left_at` is the monotonic second at which it last failed to serve.
 
-    `status` is what it said of itself when it was last connected, None before.
+    `status` is what it said of itself when it was last connected, None before. `tells_progress`: whether it has
+    ever said how far a watch has come when it was asked; etcd's gRPC proxy never does.
     """
 
     def __init__(self, endpoint: str, security: grpc.ChannelCredentials | None) -> None:
         self.endpoint = endpoint
         self.left_at = float("-inf")
         self.status: wire.StatusResponse | None = None
+        self.tells_progress = False
         if security is None:
             self._channel = aio.insecure_channel(endpoint, _OPTIONS)
         else:

@@ -29,6 +29,9 @@ QUIET_S = 10.0
 # a member that gives no answer at all for so long, though it was asked, is left
 SILENCE_S = 3.0
 
+PAUSE_MAX_S = 60.0
+
+_ALL_WATCHES = -1
 _ASK_PROGRESS = wire.WatchRequest(progress_request=wire.WatchProgressRequest())
 
 
@@ -48,6 +51,8 @@ class Stream:
         self._assembly = assembly
         self._call = member.watch(None, metadata=metadata)
         self._watched = ""
+        self._pause_s = TICK_S
+        self._ask_again_at = 0.0
         self._asked = False
         self._answered_at = time.monotonic()
         self._reading_since: float | None = None
@@ -93,6 +98,9 @@ class Stream:
             return []
         if not answer.events:
             self._asked = False
+            if answer.watch_id == _ALL_WATCHES:  # a note that was not asked for is of one watch
+                self._member.tells_progress = True
+                self._pause_s = TICK_S
         changes = self._assembly.take(answer)
         if self._assembly.is_waiting and not self._asked:
             await self._ask()
@@ -101,7 +109,9 @@ class Stream:
     async def keep_asking(self, is_due: Callable[[], bool]) -> None:
         """Ask for progress when it is due, again where it was not answered, until cancelled.
 
-        A watch that has not caught up cannot say how far it has come: etcd gives no answer then.
+        A watch that has not caught up cannot say how far it has come: etcd gives no answer then. A gRPC proxy never
+        gives one and notes each question in its log, so it is asked less and less; what it waits for then are the
+        notes that the servers send by themselves.
         """
         while True:
             await asyncio.sleep(TICK_S)
@@ -110,16 +120,21 @@ class Stream:
             if since is None:
                 continue
             silent_s = now - max(since, self._answered_at)
-            if self._asked and silent_s > SILENCE_S:
+            if self._asked and silent_s > SILENCE_S and self._member.tells_progress:
                 self._member.leave()
                 self._call.cancel()
                 return
+            if self._asked and now < self._ask_again_at:
+                continue
             if self._asked or self._assembly.is_waiting or is_due() or silent_s > QUIET_S:
                 with suppress(Lost):  # the reader is told
                     await self._ask()
 
     async def _ask(self) -> None:
         self._asked = True
+        self._ask_again_at = time.monotonic() + self._pause_s
+        if not self._member.tells_progress:
+            self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
         await self._write(_ASK_PROGRESS)
 
     async def _write(self, request: wire.WatchRequest) -> None:
