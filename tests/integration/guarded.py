@@ -74,7 +74,7 @@ class Guarded:
         name = self.root.rstrip("/")
         self.keeper = AccessKeeper(self.admin, self.auth, name=name)
         await set_up(self.admin)
-        await declare(self.admin, _resources())
+        await declare(self.admin, resources())
         await self.keeper.set_up()
         await self.keeper.keep()
         for service in SERVICES:
@@ -83,7 +83,7 @@ class Guarded:
             await self.auth.add_user(f"{self.root}{host}", [self.keeper.host_role(host)], password=PASSWORD)
 
 
-def _resources() -> list[tuple[str, Resource]]:
+def resources() -> list[tuple[str, Resource]]:
     return [
         ("net", Pool(kind=PoolKind.LOGICAL, prefixes=("10.0.0.0/24",))),
         ("substrate", Pool(kind=PoolKind.PHYSICAL, prefixes=("172.16.0.0/16",))),

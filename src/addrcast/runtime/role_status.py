@@ -35,12 +35,13 @@ class ControllerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The agent of this process: how far its host is, and for how many accounts."""
+    """The agent of this process: how far its host is, for how many accounts, and which it may not read yet."""
 
     host: str
     phase: str
     accounts: int
     kernel: str
+    denied: tuple[str, ...] = ()
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from addrcast.core.agent.settings import AgentSettings
 from addrcast.core.controller.settings import ControllerSettings
+from addrcast.core.controller.territory import SHARDS_MAX
 from addrcast.core.domain.resource import DAY_MS, HOUR_MS, MINUTE_MS
 from addrcast.core.propagation.audience import LostHosts
 from addrcast.runtime.lease import TTL_MS
@@ -119,6 +120,14 @@ class ControllerSection(Section, frozen=True, kw_only=True):
         int,
         Meta(description="a controller that dies without a word is noticed after so long", ge=500, le=MINUTE_MS),
     ] = TTL_MS
+    shards: Annotated[
+        int,
+        Meta(
+            description="shards of accounts in a store that has none yet; else the store's number counts; 0: 16",
+            ge=0,
+            le=SHARDS_MAX,
+        ),
+    ] = 0
     plan_every_ms: Annotated[int, Meta(description="how often a plan is made", ge=1_000, le=DAY_MS)] = (
         _CONTROLLER.plan_every_ms
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 from random import Random
 
 import pytest
@@ -23,10 +24,10 @@ from addrcast.core.controller.messages import (
 )
 from addrcast.core.controller.standing import shard_key
 from addrcast.core.controller.territory import Territory, shard_of
-from addrcast.core.domain.keyspace import account_key, parts_of, record_key, subscription_key, tier_key
+from addrcast.core.domain.keyspace import account_key, parts_of, record_key, removal_key, subscription_key, tier_key
 from addrcast.core.domain.ledger import Ledger
 from addrcast.core.domain.record import AddressState, HostState
-from addrcast.core.domain.resource import HOUR_MS, MINUTE_MS, Account
+from addrcast.core.domain.resource import HOUR_MS, MINUTE_MS, Account, Removal
 from addrcast.core.domain.transaction import Compare, Put, Transaction
 from addrcast.simulation.cluster import LOGICAL_POOL, ModelCluster
 from addrcast.simulation.control import ModelController
@@ -52,31 +53,36 @@ def busy_cluster(seed: int) -> ModelCluster:
         cluster.add_account(account, vni=7 + number)
     for number in range(1, 5):
         cluster.add_host(f"h{number}").start(cluster.now_ms)
-    for account in ACCOUNTS:
-        for number in range(1, 4):
-            host = f"h{number}"
-            act = dice.choice(["idle", "cool", "bound", "gone", "moved", "mirrored"])
-            if act == "idle":
-                cluster.reserve(account, host)
-            elif act == "cool":
-                cluster.cool(account, cluster.reserve(account, host))
-            elif act in {"bound", "gone"}:
-                cluster.create(account, f"{act}{number}", host)
-                if act == "gone":
-                    cluster.delete(account, f"gone{number}")
-            elif act == "moved":
-                cluster.create(account, f"moved{number}", "h4", logical=cluster.reserve(account, host))
-            else:
-                cluster.subscribe(host, account)
+    for account, number in product(ACCOUNTS, range(1, 4)):
+        settle(cluster, account, number, dice.choice(["idle", "cool", "bound", "gone", "moved", "mirrored"]))
     for model in cluster.hosts.values():
         model.settle(cluster.now_ms)
     for account in dice.sample(ACCOUNTS, 3):
         cluster.put(account_key(account), Account(tier="basic", vni=9, pools=(LOGICAL_POOL,), is_draining=True))
     cluster.store.commit([removal(subscription_key("h2", account)) for account in ACCOUNTS])
     cluster.store.commit([removal(account_key(dice.choice(ACCOUNTS)))])
+    for account in dice.sample(ACCOUNTS, 2):
+        cluster.put(removal_key("account", account), Removal(since_ms=cluster.now_ms, is_forced=True))
     cluster.set_silent("h3")
     cluster.now_ms += dice.choice([0, MINUTE_MS, 2 * HOUR_MS])
     return cluster
+
+
+def settle(cluster: ModelCluster, account: str, number: int, act: str) -> None:
+    """Let something be of an account on a host."""
+    host = f"h{number}"
+    if act == "idle":
+        cluster.reserve(account, host)
+    elif act == "cool":
+        cluster.cool(account, cluster.reserve(account, host))
+    elif act in {"bound", "gone"}:
+        cluster.create(account, f"{act}{number}", host)
+        if act == "gone":
+            cluster.delete(account, f"gone{number}")
+    elif act == "moved":
+        cluster.create(account, f"moved{number}", "h4", logical=cluster.reserve(account, host))
+    else:
+        cluster.subscribe(host, account)
 
 
 def asked(territory: Territory, ledger: Ledger, now_ms: int) -> list[Counter[tuple[Duty, str]]]:
@@ -96,7 +102,10 @@ def asked(territory: Territory, ledger: Ledger, now_ms: int) -> list[Counter[tup
 
 def check_fences(commit: Commit, territory: Territory) -> None:
     for draft in commit.drafts:
-        if commit.duty not in FENCED:
+        if commit.duty is Duty.REMOVING:
+            account = parts_of(draft.writes[0][0].key).first
+            assert draft.fence == territory.fence_of(account) is not None
+        elif commit.duty not in FENCED:
             assert draft.fence is None
         elif commit.duty is Duty.GIVING_BACK:
             assert draft.fence == territory.fence_of(parts_of(draft.writes[0][0].key).first) is not None
@@ -117,6 +126,15 @@ def test_together_they_ask_for_what_one_asks_for_and_nothing_twice(seed: int) ->
     assert all(sum(map(len, each)) for each in together)
     met = {duty for at_once in alone for duty, _ in at_once}
     assert met >= {Duty.COOLING, Duty.TOMBSTONES, Duty.GIVING_BACK, Duty.LOST_HOSTS, Duty.SUBSCRIPTIONS}
+
+
+def test_the_clusters_call_for_every_duty_but_plans_and_the_opening() -> None:
+    met: set[Duty] = set()
+    for seed in range(4):
+        cluster = busy_cluster(seed)
+        (whole,) = territories(cluster, [[0]], shards=1)
+        met |= {duty for at_once in asked(whole, cluster.ledger(), cluster.now_ms) for duty, _ in at_once}
+    assert met == set(Duty) - {Duty.PLAN, Duty.EPOCH}
 
 
 @pytest.mark.parametrize("seed", range(6))

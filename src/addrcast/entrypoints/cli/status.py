@@ -53,3 +53,5 @@ def _lines(status: Status) -> Iterator[str]:
     if status.agent is not None:
         agent = status.agent
         yield f"agent of {agent.host}: {agent.phase}, {agent.accounts:,} accounts, kernel table: {agent.kernel}"
+        if agent.denied:
+            yield f"agent of {agent.host} may not read yet: {', '.join(agent.denied)}"

@@ -59,6 +59,7 @@ class AgentPart:
             host=machine.host,
             phase=machine.phase.name.lower(),
             accounts=len(machine.accounts),
+            denied=machine.denied,
             kernel=self._section.kernel,
         )
 

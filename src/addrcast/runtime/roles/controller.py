@@ -37,6 +37,7 @@ class ControllerPart:
         self._lease_ms = controller.lease_ms
         self._name = controller.name or own_name()
         self._settings = controller_settings(controller, limits)
+        self._shards = controller.shards or None
         self._planner: RolePlanner | None = None
         self._service: ControllerService | None = None
         self._leading: asyncio.Task[None] | None = None
@@ -53,6 +54,7 @@ class ControllerPart:
             clock=self._site.clock,
             planner=self._planner,
             settings=self._settings,
+            shards=self._shards,
             ttl_ms=self._lease_ms,
         )
         async with asyncio.TaskGroup() as group:
