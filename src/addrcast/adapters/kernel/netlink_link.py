@@ -44,7 +44,8 @@ _ADDRESS = struct.Struct("=BBBBI")
 _TUNNEL = struct.Struct("=BBHI")
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK = 1, 3, 4, 5
-IFLA_LINKINFO, IFLA_NET_NS_FD = 18, 28
+IFLA_OPERSTATE, IFLA_LINKINFO, IFLA_NET_NS_FD = 16, 18, 28
+_IF_OPER_UP = 6
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 _IFLA_VXLAN_ID, _IFLA_VXLAN_LEARNING, _IFLA_VXLAN_PORT = 1, 7, 15
 _IFLA_VXLAN_LOCAL6, _IFLA_VXLAN_COLLECT_METADATA, _IFLA_VXLAN_GPE, _IFLA_VXLAN_VNIFILTER = 17, 25, 27, 30
@@ -61,13 +62,19 @@ _EEXIST, _ENODEV = 17, 19
 
 
 class Link(NamedTuple):
-    """A device as the kernel shows it."""
+    """A device as the kernel shows it.
+
+    `peer` is the number of the one that it is made on, or paired with. `is_carrying` follows `is_up` after a while,
+    and until then packets are dropped.
+    """
 
     number: int
     name: str
     is_up: bool
     kind: str
     mac: bytes
+    peer: int
+    is_carrying: bool
 
 
 def vxlan_gpe(*, port: int) -> bytes:
@@ -129,6 +136,11 @@ def mac(value: bytes) -> bytes:
     return attribute(IFLA_ADDRESS, value)
 
 
+def named(name: str) -> bytes:
+    """The attribute of a device's name."""
+    return text(IFLA_IFNAME, name)
+
+
 def lower(index: int) -> bytes:
     """The attribute of the device that another one is made on."""
     return u32(IFLA_LINK, index)
@@ -173,6 +185,8 @@ def read_link(answer: Message) -> Link:
         bool(flags & IFF_UP),
         _string(about.get(IFLA_INFO_KIND)),
         bytes(found.get(IFLA_ADDRESS, b"")),
+        number(found[IFLA_LINK]) if IFLA_LINK in found else 0,
+        IFLA_OPERSTATE in found and number(found[IFLA_OPERSTATE]) == _IF_OPER_UP,
     )
 
 

@@ -6,6 +6,7 @@ Source: include/uapi/linux/{rtnetlink,nexthop,lwtunnel}.h. A nexthop of the fami
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import struct
@@ -29,10 +30,12 @@ from addrcast.adapters.kernel.netlink_message import (
     u16,
     u32,
 )
+from addrcast.adapters.kernel.netlink_socket import Refused
 from addrcast.adapters.kernel.netlink_template import Hole, Template
 
 if TYPE_CHECKING:
     from addrcast.adapters.kernel.netlink_message import Message
+    from addrcast.adapters.kernel.netlink_socket import NetlinkSocket
 
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWNEXTHOP, RTM_DELNEXTHOP, RTM_GETNEXTHOP = 104, 105, 106
@@ -50,13 +53,14 @@ NEXTHOP = struct.Struct("=BBBBI")
 
 _RT_TABLE_MAIN = 254
 _RT_SCOPE_UNIVERSE, _RT_SCOPE_LINK, _RT_SCOPE_NOWHERE = 0, 253, 255
-_RTN_UNICAST, _RTN_UNREACHABLE = 1, 7
+_RTN_UNICAST, _RTN_LOCAL, _RTN_UNREACHABLE = 1, 2, 7
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_VIA = 1, 4, 5, 6, 18
 _RTA_ENCAP, _RTA_NH_ID = 22, 30
 _RTNH_F_ONLINK = 4
 _NHA_ID, _NHA_OIF, _NHA_GATEWAY, _NHA_ENCAP_TYPE, _NHA_ENCAP = 1, 5, 6, 7, 8
 _LWTUNNEL_ENCAP_IP, _LWTUNNEL_ENCAP_IP6 = 2, 4
-_LWTUNNEL_IP_ID, _LWTUNNEL_IP_DST = 1, 2
+_LWTUNNEL_IP_ID, _LWTUNNEL_IP_DST, _LWTUNNEL_IP6_FLAGS = 1, 2, 6
+_TUNNEL_CSUM = b"\0\1"
 
 _REPLACE = NLM_F_CREATE | NLM_F_REPLACE
 WIDTHS = {AF_INET: 4, AF_INET6: 16}
@@ -103,8 +107,10 @@ def family_of(packed: bytes) -> int:
 def nexthop_template(vni: int, device: int, family: int) -> Template:
     """New nexthops that encapsulate towards physical addresses of one family. Columns: id, physical."""
     kind = _LWTUNNEL_ENCAP_IP if family == AF_INET else _LWTUNNEL_ENCAP_IP6
-    tunnel = attribute(_LWTUNNEL_IP_DST, bytes(WIDTHS[family]))
-    encapsulation = nested(_NHA_ENCAP, attribute(_LWTUNNEL_IP_ID, struct.pack(">Q", vni)), tunnel)
+    tunnel = attribute(_LWTUNNEL_IP_ID, struct.pack(">Q", vni))
+    if family == AF_INET6:  # IPv6 has no checksum of its own: a datagram without one is dropped where it arrives
+        tunnel += attribute(_LWTUNNEL_IP6_FLAGS, _TUNNEL_CSUM)
+    encapsulation = nested(_NHA_ENCAP, tunnel, attribute(_LWTUNNEL_IP_DST, bytes(WIDTHS[family])))
     body = NEXTHOP.pack(AF_INET6, 0, OUR_PROTOCOL, 0, 0) + u32(_NHA_ID, 0) + u32(_NHA_OIF, device)
     whole = message(RTM_NEWNEXTHOP, NLM_F_CREATE | NLM_F_EXCL, body + u16(_NHA_ENCAP_TYPE, kind) + encapsulation)
     return Template(whole, NEXTHOP_ID, Hole(len(whole) - WIDTHS[family], WIDTHS[family]))
@@ -147,9 +153,9 @@ def unreachable_default(family: int) -> bytes:
     return _route(family, 0, _RT_SCOPE_UNIVERSE, _RTN_UNREACHABLE) + u32(_RTA_PRIORITY, DEFAULT_METRIC)
 
 
-def device_route(address: bytes, device: int, *, metric: int) -> bytes:
+def device_route(address: bytes, device: int, *, metric: int, protocol: int) -> bytes:
     """The body of a request for the route to an address that is directly on a device."""
-    body = _route(family_of(address), len(address) * 8, _RT_SCOPE_LINK, _RTN_UNICAST)
+    body = _route(family_of(address), len(address) * 8, _RT_SCOPE_LINK, _RTN_UNICAST, protocol=protocol)
     return body + attribute(_RTA_DST, address) + u32(_RTA_OIF, device) + u32(_RTA_PRIORITY, metric)
 
 
@@ -159,13 +165,33 @@ def default_route(via: bytes, device: int) -> bytes:
     return body + attribute(_RTA_GATEWAY, via) + u32(_RTA_OIF, device)
 
 
-def _route(family: int, prefix: int, scope: int, kind: int, *, flags: int = 0) -> bytes:
-    return ROUTE.pack(family, prefix, 0, 0, _RT_TABLE_MAIN, OUR_PROTOCOL, scope, kind, flags)
+def _route(
+    family: int, prefix: int, scope: int, kind: int, *, flags: int = 0, protocol: int = OUR_PROTOCOL
+) -> bytes:
+    return ROUTE.pack(family, prefix, 0, 0, _RT_TABLE_MAIN, protocol, scope, kind, flags)
 
 
-def our_routes(family: int) -> bytes:
-    """The body of a dump of the routes with our mark; kernels that check dumps strictly leave out all others."""
-    return ROUTE.pack(family, 0, 0, 0, 0, OUR_PROTOCOL, 0, 0, 0)
+def routes_marked(family: int, protocol: int) -> bytes:
+    """The body of a dump of the routes with a mark; kernels that check dumps strictly leave out all others."""
+    return ROUTE.pack(family, 0, 0, 0, 0, protocol, 0, 0, 0)
+
+
+def is_own(netlink: NetlinkSocket, address: bytes) -> bool:
+    """Whether packets to an address are for the namespace itself. Raises OSError."""
+    body = ROUTE.pack(family_of(address), len(address) * 8, 0, 0, 0, 0, 0, 0, 0) + attribute(_RTA_DST, address)
+    try:
+        answer = netlink.ask(RTM_GETROUTE, body)
+    except Refused as refused:
+        if refused.errno in {errno.ENETUNREACH, errno.EHOSTUNREACH}:
+            return False
+        raise
+    return len(answer.body) >= ROUTE.size and ROUTE.unpack_from(answer.body)[7] == _RTN_LOCAL
+
+
+def read_device_route(answer: Message) -> tuple[bytes, int]:
+    """Target and device of a route, each empty or 0 where it has none. Raises Malformed."""
+    found = attributes(answer.body[ROUTE.size :])
+    return bytes(found.get(_RTA_DST, b"")), number(found[_RTA_OIF]) if _RTA_OIF in found else 0
 
 
 ALL_NEXTHOPS = NEXTHOP.pack(0, 0, 0, 0, 0)

@@ -10,16 +10,18 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from addrcast.adapters.kernel.attach import attach, detach
 from addrcast.adapters.kernel.namespace import enter
 from addrcast.adapters.kernel.routes_accounts import Accounts
 from addrcast.adapters.kernel.routes_events import Events
 from addrcast.adapters.kernel.routes_settings import RoutesSettings
 from addrcast.core.dataplane.table import Rejected, TableKey
-from addrcast.core.domain.errors import Unavailable
+from addrcast.core.domain.errors import Invalid, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
+    from addrcast.adapters.kernel.attach import Interface
     from addrcast.core.dataplane.table import Table, TableEntry
 
 T = TypeVar("T")
@@ -95,6 +97,17 @@ class RoutesKernel:
         finally:
             events.stop()
 
+    async def attach(self, vni: int, interface: Interface) -> None:
+        """Put an instance's interface into an account that was ensured; nothing changes where it is there.
+
+        Raises Invalid where the account was not ensured or an address is none; Unavailable.
+        """
+        await self._in_thread(lambda: self._attach(vni, interface))
+
+    async def detach(self, vni: int, logical: str) -> None:
+        """Take the interface with a logical address out of its account; nothing where it is not there."""
+        await self._in_thread(lambda: self._detach(vni, logical))
+
     async def _in_thread(self, act: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, act)
@@ -137,6 +150,16 @@ class RoutesKernel:
             if (account := self._accounts.find(vni)) is not None:
                 table[vni] = account.entries.read()
         return table
+
+    def _attach(self, vni: int, interface: Interface) -> None:
+        if (account := self._accounts.find(vni)) is None:
+            raise Invalid("vni", vni, "an account that this host serves")
+        path = self.settings.namespace(vni)
+        attach(account.netlink, path, interface, mtu_bytes=self.settings.instance_mtu)
+
+    def _detach(self, vni: int, logical: str) -> None:
+        if (account := self._accounts.find(vni)) is not None:
+            detach(account.netlink, logical)
 
 
 def _by_account(entries: Sequence[TableEntry]) -> dict[int, tuple[list[str], list[str]]]:

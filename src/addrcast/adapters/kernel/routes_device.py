@@ -75,6 +75,10 @@ class Device:
     def _set_forwarding(self) -> None:
         with inside(self._settings.namespace(self._vni)):
             sysctl("ipv4/ip_forward", 1)
+            for name in ("all", "default"):
+                # an instance's end of its pair is guarded by itself; a late packet goes back the way it came
+                sysctl(f"ipv4/conf/{name}/rp_filter", 0)
+                sysctl(f"ipv4/conf/{name}/send_redirects", 0)
             sysctl("ipv6/conf/all/forwarding", 1)
 
     def _gpe(self) -> Link:

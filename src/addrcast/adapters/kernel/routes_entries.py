@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from addrcast.adapters.kernel.netlink_link import AF_INET, AF_INET6
 from addrcast.adapters.kernel.netlink_route import (
+    OUR_PROTOCOL,
     RTM_GETROUTE,
     WIDTHS,
     RouteReader,
-    our_routes,
     pack,
     removal_template,
     route_template,
+    routes_marked,
     unpack,
 )
 from addrcast.adapters.kernel.netlink_socket import DumpTorn
@@ -102,7 +103,7 @@ class Entries:
         for _ in range(_DUMP_TRIES):
             reader = RouteReader(family)
             try:
-                for datagram in self._netlink.dump(RTM_GETROUTE, our_routes(family)):
+                for datagram in self._netlink.dump(RTM_GETROUTE, routes_marked(family, OUR_PROTOCOL)):
                     reader.read(datagram)
             except DumpTorn:
                 continue
