@@ -142,7 +142,7 @@ class Committer:
             self._settle(parts, results)
 
     async def _not_done(self, parts: list[Part], refusal: Refused, before: int) -> list[Part]:
-        """The parts of a group, refused for want of space, that were not carried out; the rest is told of the doubt.
+        """The parts of a group refused for want of space that were not carried out; the rest is told of the doubt.
 
         The request that crosses the quota is carried out, and refused all the same. `before` is a revision from
         before it was sent. Source: quotaApplierV3.Txn in server/etcdserver/apply.go of etcd 3.5.
