@@ -97,7 +97,7 @@ def _is_answered(namespace: Path, target: str, *, payload_bytes: int, patience_s
 def _checksum(packet: bytes) -> int:
     if len(packet) % 2:
         packet += b"\0"
-    total = sum(struct.unpack(f">{len(packet) // 2}H", packet))
+    total: int = sum(struct.unpack(f">{len(packet) // 2}H", packet))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
