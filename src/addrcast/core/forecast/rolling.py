@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from addrcast.core.forecast.direct import direct
 from addrcast.core.forecast.linear import fit_linear
 from addrcast.core.forecast.naive import last_value, season_ago
 from addrcast.core.forecast.smoothing import smoothed
@@ -57,6 +58,7 @@ def roll(
     width = counts.shape[1]
     week = 7 * season if width >= 7 * season and season > 1 and clock.step_s < 86_400 else season
     smooth = smoothed(counts, [*origins, width], horizon, season=season, week=week)
+    regressed = direct(counts, [*origins, width], horizon, season=season, week=week)[None]
 
     def rules(fitted_on: NDArray[np.float32]) -> list[Rule]:
         return _rules(clock, fitted_on, horizon, season=season, week=week)
@@ -64,8 +66,10 @@ def roll(
     early, late = rules(counts[:, : origins[0]]), rules(counts)
     past = [np.stack([rule(counts[:, :origin]) for origin in origins], axis=1) for rule in early]
     return Rolled(
-        past=np.maximum(np.concatenate([smooth[:, :, :-1], np.stack(past)]), 0),
-        now=np.maximum(np.concatenate([smooth[:, :, -1], np.stack([rule(counts) for rule in late])]), 0),
+        past=np.maximum(np.concatenate([smooth[:, :, :-1], regressed[:, :, :-1], np.stack(past)]), 0),
+        now=np.maximum(
+            np.concatenate([smooth[:, :, -1], regressed[:, :, -1], np.stack([rule(counts) for rule in late])]), 0
+        ),
         came=np.stack([counts[:, origin : origin + horizon] for origin in origins], axis=1),
     )
 
