@@ -1,7 +1,7 @@
 """The hourly series of the M4 competition by its official measures: OWA of the median, MSIS and coverage of 95 %.
 
-Without `--test` the last 48 steps of the training part are held out; with it, that file's rows are what came. Rows of
-a split other than `train` in the first file are what came too.
+Without `--test` the last 48 steps of the training part are held out; with it, that file's rows are what came. Rows
+of a split other than `train` in the first file are what came too.
 
     python -m benchmarks.m4 [TRAIN.csv.gz] [--test TEST.csv.gz]
 

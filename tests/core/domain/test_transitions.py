@@ -196,7 +196,12 @@ ROWS: list[tuple[str, Draft, str, str]] = [
         "E=m I=0 R=m P=0 H=m S=m",
         "I bound, R bound, P held, P(old) cooling",
     ),
-    ("dynamic", created(dynamic(FREE, CLAIM)), "E=m I=0 R=0 P=0 pool=m H=m account=m S=m", "I bound, R bound, P held"),
+    (
+        "dynamic",
+        created(dynamic(FREE, CLAIM)),
+        "E=m I=0 R=0 P=0 pool=m H=m account=m S=m",
+        "I bound, R bound, P held",
+    ),
     (
         "dynamic in a shared pool",
         created(dynamic(SHARED, CLAIM)),

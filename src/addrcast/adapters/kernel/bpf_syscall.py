@@ -70,7 +70,7 @@ class Refused(OSError):
 
 
 def bpf(command: int, attributes: bytes | bytearray) -> int:
-    """Make the call; its result, often a descriptor. Raises OSError. The interpreter's lock is not held meanwhile."""
+    """Make the call; its result, often a descriptor. Raises OSError. Other threads run meanwhile."""
     number = _NUMBERS.get(platform.machine())
     if number is None:
         raise OSError(errno.ENOSYS, f"the number of bpf(2) on {platform.machine()} is not known here")
@@ -138,7 +138,7 @@ def update_batch(descriptor: int, keys: int, values: int, count: int) -> tuple[i
 
 
 def delete_batch(descriptor: int, keys: int, count: int) -> tuple[int, int]:
-    """Remove keys that lie end to end at a memory address, in order, up to the first refusal; see `update_batch`."""
+    """Remove keys that lie end to end at a memory address, in order; see `update_batch`."""
     return _batch(BPF_MAP_DELETE_BATCH, _BATCH.pack(0, 0, keys, 0, count, descriptor, 0, 0))
 
 

@@ -212,8 +212,8 @@ class Attachments(Value, frozen=True, kw_only=True):
 class HostReport(Value, frozen=True, kw_only=True):
     """The key `host_report.<host>`: how much a host knows of its attachments, written after all of them.
 
-    `accounts` is the number of accounts of which it has any. `is_accepted` is the operator's word that the store may
-    open though this host does not know, or has what cannot be taken over; it stays as long as the epoch.
+    `accounts` is the number of accounts of which it has any. `is_accepted` is the operator's word that the store
+    may open though this host does not know, or has what cannot be taken over; it stays as long as the epoch.
     """
 
     epoch: int
