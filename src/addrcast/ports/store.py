@@ -64,8 +64,8 @@ class Store(Protocol):
         """Every change of keys with one of `prefixes` after a revision: whole revisions, in order, none twice.
 
         Ends only by being closed, or with the store. A change without events tells that the watch has come as far
-        as its revision; resume after the last one received. Raises Compacted when it cannot go on without a gap, and
-        where the store has not come to `after_revision`: then it was restored from a backup.
+        as its revision; resume after the last one received. Raises Compacted when it cannot go on without a gap,
+        and where the store has not come to `after_revision`: then it was restored from a backup.
         """
         ...
 
