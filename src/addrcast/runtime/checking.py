@@ -15,7 +15,7 @@ from addrcast.core.domain.invariants import notes, violations
 from addrcast.core.domain.keyspace import RECORDS
 from addrcast.core.domain.ledger import Ledger
 from addrcast.ports.store import Compacted
-from addrcast.runtime.store_pages import PAGE_ITEMS, is_passing, pages
+from addrcast.runtime.store_pages import PAGE_ITEMS, pages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
@@ -104,7 +104,7 @@ async def _read(store: Store, tell: Callable[[int], None]) -> tuple[Ledger, bool
         with suppress(Compacted):
             async for page in pages(store, page_items=PAGE_ITEMS if tries <= PAGED_TRIES else 0):
                 faults += _load(ledger, page.items)
-                is_live = is_live or any(is_passing(item) for item in page.items)
+                is_live = is_live or any(item.lease for item in page.items)  # what only a running process keeps
                 ledger.revision = page.revision
                 keys += len(page.items)
                 tell(keys)
