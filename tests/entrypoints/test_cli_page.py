@@ -16,7 +16,7 @@ from addrcast.runtime.settings_table import known_settings
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text()
 SHARED, *SECTIONS = re.split(r"^## `addrcast ", PAGE, flags=re.MULTILINE)
 SECTION_OF = {re.split(r"\W", section)[0]: section for section in SECTIONS}
-HISTORY_COMMANDS = {"replay", "forecast"}
+HISTORY_COMMANDS = {"replay", "forecast", "backtest"}
 
 
 # the settings' own page is held to the code by a test of its own
