@@ -32,6 +32,7 @@ python=$(find_python)
 needs=()
 "$python" -c 'import ensurepip, venv' 2>/dev/null || needs+=(python3-venv)
 "$python" -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null || needs+=(libgomp1)
+command -v ip >/dev/null || [ -x /usr/sbin/ip ] || needs+=(iproute2)  # for tests of kernel tables only
 [ ${#needs[@]} -eq 0 ] || install_debian "${needs[@]}"
 
 if [ ! -e "$stamp" ] || [ requirements/dev.txt -nt "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then

@@ -52,6 +52,11 @@ def inside(namespace: Path) -> Iterator[None]:
         os.close(home)
 
 
+def leave_for_new() -> None:
+    """Move the calling thread, and no other, into an empty namespace without a name. Raises OSError."""
+    _call("unshare", _CLONE_NEWNET)
+
+
 def create(path: Path) -> None:
     """Make an empty namespace and give it a name; nothing where the name is taken by one. Raises OSError."""
     if is_namespace(path):
@@ -62,7 +67,7 @@ def create(path: Path) -> None:
 
     def make() -> None:  # in a thread that ends in the new namespace, so that no other one ever has to come back
         try:
-            _call("unshare", _CLONE_NEWNET)
+            leave_for_new()
             _mount(_HERE, path, _MS_BIND)
         except OSError as error:
             failed.append(error)

@@ -129,6 +129,11 @@ def gateway(physical: bytes) -> bytes:
     return physical if len(physical) == WIDTHS[AF_INET6] else _MAPPED + physical
 
 
+def lone_nexthop(device: int) -> bytes:
+    """The body of a request for a nexthop straight to a device, of an id that the kernel chooses."""
+    return NEXTHOP.pack(AF_INET6, 0, OUR_PROTOCOL, 0, 0) + u32(_NHA_OIF, device)
+
+
 def route_template(family: int) -> Template:
     """Routes that replace what their address had. Columns: logical, nexthop id."""
     body = _route(family, WIDTHS[family] * 8, _RT_SCOPE_UNIVERSE, _RTN_UNICAST)
@@ -250,6 +255,10 @@ class RouteReader:
         columns = layout.template.read(buffer)
         if columns is None:
             return False
+        self._keep(layout, columns)
+        return True
+
+    def _keep(self, layout: _Layout, columns: tuple[bytes, ...]) -> None:
         logicals, identifiers, physicals = columns
         if layout.is_gateway:
             values = [_physical(physicals[at : at + 16]) for at in range(0, len(physicals), 16)]
@@ -258,7 +267,17 @@ class RouteReader:
             targets = unpack(layout.physical_family, physicals)
         self.entries.update(zip(unpack(self._family, logicals), targets, strict=True))
         self.nexthops.update(memoryview(identifiers).cast("I"))
-        return True
+
+
+class KeyReader(RouteReader):
+    """Reads only the logical addresses of our entries, packed."""
+
+    def __init__(self, family: int) -> None:
+        super().__init__(family)
+        self.logicals = bytearray()
+
+    def _keep(self, layout: _Layout, columns: tuple[bytes, ...]) -> None:  # noqa: ARG002
+        self.logicals += columns[0]
 
 
 class _Layout(NamedTuple):

@@ -54,8 +54,9 @@ class Account:
         self.netlink.close()
 
     def demolish(self) -> None:
-        """Remove the devices, and with them all entries, then let go of the namespace."""
+        """Remove all entries, then the devices, then let go of the namespace."""
         try:
+            self.entries.clear()
             self._device.remove()
         finally:
             self.netlink.close()

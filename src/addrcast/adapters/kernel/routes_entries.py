@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from addrcast.adapters.kernel.netlink_link import AF_INET, AF_INET6
 from addrcast.adapters.kernel.netlink_route import (
     OUR_PROTOCOL,
     RTM_GETROUTE,
     WIDTHS,
+    KeyReader,
     RouteReader,
     pack,
     removal_template,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from addrcast.adapters.kernel.netlink_message import Refusal
     from addrcast.adapters.kernel.netlink_socket import NetlinkSocket
     from addrcast.adapters.kernel.routes_nexthops import Nexthops
+
+R = TypeVar("R", bound=RouteReader)
 
 _CHUNK = 8192
 _DUMP_TRIES = 5
@@ -91,7 +94,7 @@ class Entries:
         entries: dict[str, str] = {}
         used: set[int] = set()
         for family in WIDTHS:
-            reader = self._read_family(family)
+            reader = self._read_family(family, RouteReader)
             entries |= reader.entries
             used |= reader.nexthops
         if not self._is_swept or self._changed * _SWEEP_SHARE > len(used):
@@ -99,9 +102,21 @@ class Entries:
             self._is_swept, self._changed = True, 0
         return entries
 
-    def _read_family(self, family: int) -> RouteReader:
+    def clear(self) -> None:
+        """Remove all entries with our mark, and all nexthops.
+
+        Left to the kernel, each nexthop that ends would have it walk over the whole table for its routes.
+        """
+        for family in WIDTHS:
+            reader = self._read_family(family, KeyReader)
+            if reader.logicals:
+                template = _REMOVALS[family]
+                self._netlink.send_batch(template.fill(bytes(reader.logicals)), template.size)
+        self._nexthops.sweep(frozenset())
+
+    def _read_family(self, family: int, kind: type[R]) -> R:
         for _ in range(_DUMP_TRIES):
-            reader = RouteReader(family)
+            reader = kind(family)
             try:
                 for datagram in self._netlink.dump(RTM_GETROUTE, routes_marked(family, OUR_PROTOCOL)):
                     reader.read(datagram)

@@ -65,7 +65,8 @@ class Nexthops:
     def ids(self, physicals: bytes, family: int) -> tuple[bytes, dict[bytes, Refusal]]:
         """The ids of addresses that lie end to end, each with a nexthop; NO_ID for those that could get none."""
         if family == AF_INET and not self._hashed[AF_INET]:
-            new = set(memoryview(physicals).cast("I")) - self._own
+            # in the order given: neighbours in the kernel's tree are then made one after the other
+            new = [each for each in dict.fromkeys(memoryview(physicals).cast("I")) if each not in self._own]
             if not new:
                 return physicals, {}
             column = array("I", new).tobytes()
@@ -104,10 +105,10 @@ class Nexthops:
                 if each.protocol == OUR_PROTOCOL and each.device == self._device:
                     yield each
 
-    def _keep_own(self, new: AbstractSet[int]) -> None:
+    def _keep_own(self, new: list[int]) -> None:
         if len(self._own) > _KNOWN_MAX:
             self._own.clear()
-        self._own |= new
+        self._own.update(new)
 
     def _resolve(self, values: Iterable[bytes], family: int) -> tuple[dict[bytes, bytes], dict[bytes, Refusal]]:
         """Each address with its id, made where it is new; candidates in turn, since one may be another's."""
