@@ -1,0 +1,163 @@
+"""Entries as the columns of a map: addresses in text to bytes and back, many at a time.
+
+Keys and values are those of bpf/dataplane.c: `struct key` (VNI and family, address) and `struct target`.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from array import array
+from typing import TYPE_CHECKING, NamedTuple
+
+from addrcast.adapters.kernel.netlink_link import AF_INET, AF_INET6
+from addrcast.adapters.kernel.netlink_route import WIDTHS, pack, unpack
+from addrcast.core.dataplane.table import Rejected, TableKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from addrcast.adapters.kernel.bpf_map import Columns
+
+WIDTH = 20
+"""Bytes of a key, and of a value."""
+VNI_MAX = (1 << 24) - 1
+_FAMILY_SHIFT = 24
+_ADDRESS_OFFSET = 4
+_HEAD = struct.Struct("<I")
+_NUMBERS = {AF_INET: 4, AF_INET6: 6}
+_FAMILIES = {number: family for family, number in _NUMBERS.items()}
+_DOMAINS = (AF_INET, AF_INET6)
+
+
+class Batch(NamedTuple):
+    """Elements in order, and whose they are."""
+
+    keys: bytearray
+    values: bytearray
+    vnis: Sequence[int]
+    logicals: Sequence[str]
+
+    def name(self, index: int) -> TableKey:
+        """Whose the element of an index is."""
+        return TableKey(self.vnis[index], self.logicals[index])
+
+
+def key_of(vni: int, packed: bytes) -> bytes:
+    """The key of one packed address."""
+    family = AF_INET if len(packed) == WIDTHS[AF_INET] else AF_INET6
+    return _HEAD.pack(vni | _NUMBERS[family] << _FAMILY_SHIFT) + packed.ljust(16, b"\0")
+
+
+def batches(
+    vnis: Sequence[int], logicals: Sequence[str], physicals: Sequence[str], rejected: list[Rejected]
+) -> Iterator[Batch]:
+    """Entries as batches, of two for one key the last one last; what is no address goes to `rejected`."""
+    try:
+        columns = pack(AF_INET, list(logicals)), pack(AF_INET, list(physicals))
+    except OSError:
+        yield from _sorted_out(vnis, logicals, physicals, rejected)
+        return
+    keys = _elements(_heads(vnis, AF_INET), columns[0], AF_INET)
+    values = _elements(_HEAD.pack(_NUMBERS[AF_INET]), columns[1], AF_INET)
+    yield Batch(keys, values, vnis, logicals)
+
+
+def key_batches(keys: Sequence[TableKey]) -> Iterator[Batch]:
+    """Keys as batches without values; what is no address is left out, since it cannot be in a map."""
+    for domain in _DOMAINS:
+        some = [key for key in keys if (":" in key.logical) == (domain == AF_INET6) and 0 <= key.vni <= VNI_MAX]
+        if not some:
+            continue
+        try:
+            column = pack(domain, [key.logical for key in some])
+        except OSError:
+            some = [key for key in some if is_address(key.logical)]
+            column = pack(domain, [key.logical for key in some])
+        vnis = [key.vni for key in some]
+        keys_column = _elements(_heads(vnis, domain), column, domain)
+        yield Batch(keys_column, bytearray(), vnis, [key.logical for key in some])
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address of the family that it looks like."""
+    try:
+        socket.inet_pton(AF_INET6 if ":" in text else AF_INET, text)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def texts(columns: Columns) -> Iterator[tuple[int, list[str], list[str]]]:
+    """What was read, as groups of one VNI: the VNI, logical addresses, physical ones. One VNI may come again."""
+    heads = memoryview(columns.keys).cast("I")[:: WIDTH // 4].tolist()
+    families = memoryview(columns.values).cast("I")[:: WIDTH // 4].tolist()
+    kinds = set(zip(heads, families, strict=True))
+    if len(kinds) == 1:
+        ((head, family),) = kinds
+        yield _group(head, family, columns.keys, columns.values)
+        return
+    places: dict[tuple[int, int], list[int]] = {kind: [] for kind in kinds}
+    for at, kind in enumerate(zip(heads, families, strict=True)):
+        places[kind].append(at * WIDTH)
+    for (head, family), offsets in places.items():
+        keys = b"".join([columns.keys[at : at + WIDTH] for at in offsets])
+        values = b"".join([columns.values[at : at + WIDTH] for at in offsets])
+        yield _group(head, family, keys, values)
+
+
+def _group(head: int, physical_family: int, keys: bytes, values: bytes) -> tuple[int, list[str], list[str]]:
+    vni, family = head & VNI_MAX, _FAMILIES[head >> _FAMILY_SHIFT]
+    target = _FAMILIES[physical_family]
+    return vni, unpack(family, _addresses(keys, family)), unpack(target, _addresses(values, target))
+
+
+def _addresses(elements: bytes, family: int) -> bytes:
+    width = WIDTHS[family]
+    column = bytearray(len(elements) // WIDTH * width)
+    for at in range(width):
+        column[at::width] = elements[_ADDRESS_OFFSET + at :: WIDTH]
+    return bytes(column)
+
+
+def _heads(vnis: Sequence[int], family: int) -> bytes:
+    """The first words of keys; one word where all are the same."""
+    number = _NUMBERS[family] << _FAMILY_SHIFT
+    if vnis and vnis.count(vnis[0]) == len(vnis):
+        return _HEAD.pack(vnis[0] | number)
+    return array("I", [vni | number for vni in vnis]).tobytes()
+
+
+def _elements(heads: bytes, addresses: bytes, family: int) -> bytearray:
+    """Elements of one family; the columns go in by strided slices, a step of C for each byte."""
+    width = WIDTHS[family]
+    count = len(addresses) // width
+    if len(heads) == _HEAD.size:
+        elements = bytearray(heads.ljust(WIDTH, b"\0") * count)
+    else:
+        elements = bytearray(WIDTH * count)
+        for at in range(_HEAD.size):
+            elements[at::WIDTH] = heads[at :: _HEAD.size]
+    for at in range(width):
+        elements[_ADDRESS_OFFSET + at :: WIDTH] = addresses[at::width]
+    return elements
+
+
+def _sorted_out(
+    vnis: Sequence[int], logicals: Sequence[str], physicals: Sequence[str], rejected: list[Rejected]
+) -> Iterator[Batch]:
+    # batches of one pair of families lose the order between them: only the last entry of each key is kept
+    groups: dict[tuple[int, int], list[tuple[TableKey, str]]] = {}
+    last = dict(zip(map(TableKey, vnis, logicals), physicals, strict=True))
+    for key, physical in last.items():
+        if not is_address(key.logical) or not is_address(physical):
+            rejected.append(Rejected(key, f"{key.logical} to {physical}: one of the two is not an address"))
+            continue
+        kind = AF_INET6 if ":" in key.logical else AF_INET, AF_INET6 if ":" in physical else AF_INET
+        groups.setdefault(kind, []).append((key, physical))
+    for (family, target), some in groups.items():
+        own_vnis, own_logicals = [key.vni for key, _ in some], [key.logical for key, _ in some]
+        keys = _elements(_heads(own_vnis, family), pack(family, own_logicals), family)
+        column = pack(target, [physical for _, physical in some])
+        values = _elements(_HEAD.pack(_NUMBERS[target]), column, target)
+        yield Batch(keys, values, own_vnis, own_logicals)
