@@ -209,3 +209,14 @@ async def test_a_store_that_went_back_to_a_copy_gives_no_lease_twice(tmp_path: P
         leases += [await store.grant(ttl_ms=60_000) for _ in range(5)]
         await store.close()
     assert len(set(leases)) == 10
+
+
+async def test_a_lease_that_ran_out_while_nobody_had_the_store_open_is_over_at_once(tmp_path: Path) -> None:
+    clock = HandClock()
+    store = await LmdbStore.open(tmp_path, now_ms=clock)
+    await store.commit([Transaction((), (Put("alive", b"", await store.grant(ttl_ms=1_000)), Put("stays", b"")))])
+    await store.close()
+    clock.ms += 2_000
+    store = await LmdbStore.open(tmp_path, now_ms=clock)
+    assert [item.key for item in (await store.scan("")).items] == ["stays"]
+    await store.close()

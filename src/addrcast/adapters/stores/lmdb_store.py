@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -29,6 +30,7 @@ T = TypeVar("T")
 KEEP_REVISIONS = 250_000
 SWEEP_MS = 500
 _SCAN_CHUNK = 2000
+_NO_LEASE = 0
 
 
 def wall_clock_ms() -> int:
@@ -60,12 +62,15 @@ class LmdbStore:
     ) -> LmdbStore:
         """Open the store in a directory, and create it there.
 
-        The log keeps at least `keep_revisions`; leases that are due are looked for every `sweep_ms`; the map begins
-        with `map_bytes` and grows by itself. Raises Invalid for another format, or a store that this process has
-        open already.
+        The log keeps at least `keep_revisions`; leases that are due are looked for every `sweep_ms`, and those that
+        ran out while no process had the store open are over before this returns; the map begins with `map_bytes`
+        and grows by itself. Raises Invalid for another format, or a store that this process has open already.
         """
         env = await asyncio.to_thread(Environment, Path(directory), map_bytes=map_bytes)
-        return cls(env, Settings(now_ms, keep_revisions, sweep_ms / 1000))
+        store = cls(env, Settings(now_ms, keep_revisions, sweep_ms / 1000))
+        with suppress(Unavailable):  # a full disk is no reason not to read
+            await store.revoke(_NO_LEASE)
+        return store
 
     async def read(self, keys: Sequence[str]) -> Page:
         """See Store."""
