@@ -10,7 +10,8 @@ import pytest
 from tests.integration.roles import Role, create, deadline_ms, declared
 from tests.servers.etcd import etcd_node
 
-from addrcast.core.domain.errors import Unavailable
+from addrcast.core.domain.errors import OutcomeUnknown, Unavailable
+from addrcast.core.domain.record import Host, HostState
 from addrcast.runtime.local_call_client import LocalClient
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def etcd(tmp_path: Path) -> Iterator[Etcd]:
 @pytest.fixture
 def roles(tmp_path: Path, etcd: Etcd) -> Iterator[dict[str, Role]]:
     """An api, a controller and an agent on a root of their own, started while the server is down."""
-    etcd.server.stop()
+    etcd.server.kill()
     store = f"etcd://{etcd.endpoint}/cloud"
     found = {
         "api": Role("api", tmp_path, store),
@@ -63,7 +64,7 @@ async def test_roles_wait_for_etcd_say_so_and_recover_from_its_absence(etcd: Etc
         first = await client.create(create("web", "before", host="h1"))
         assert (await client.ready(first, deadline_ms=deadline_ms(10))).is_ready
 
-        etcd.server.stop()
+        etcd.server.kill()
         with pytest.raises(Unavailable):
             await client.create(create("web", "meanwhile", seconds=0.5))
         for status in await asyncio.gather(*(role.status_when(waits_for_store) for role in every)):
@@ -89,3 +90,24 @@ async def test_a_role_that_waits_for_its_store_ends_when_it_is_told_to(etcd: Etc
         await role.status_when(waits_for_store)
         role.signal(signal.SIGTERM)
     assert [await role.ended() for role in roles.values()] == [0, 0, 0]
+
+
+async def test_callers_are_told_in_time_though_the_store_hangs(etcd: Etcd, tmp_path: Path) -> None:
+    store = f"etcd://{etcd.endpoint}"
+    # a host that takes use without an agent
+    await declared(store, ("h2", Host(state=HostState.UP, incarnation=1, blocks=("172.16.64.0/18",))))
+    api = Role("api", tmp_path, store, "--store-deadline-ms", "30000")
+    api.start()
+    try:
+        await api.ready()
+        async with LocalClient(api.socket) as client:
+            first = await client.create(create("web", "before"))
+            etcd.server.send(signal.SIGSTOP)
+            with pytest.raises(OutcomeUnknown, match="the store has not answered before the deadline"):
+                await client.create(create("web", "meanwhile", seconds=0.2))
+            etcd.server.send(signal.SIGCONT)
+            made = await client.create(create("web", "meanwhile"))
+        assert made.addresses != first.addresses
+    finally:
+        etcd.server.send(signal.SIGCONT)
+        api.kill()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
-from addrcast.core.domain.errors import Unavailable
+from addrcast.core.domain.errors import OutcomeUnknown, Unavailable
 from addrcast.runtime.assignment import AssignmentService
 from addrcast.runtime.local_call import (
     CreateCall,
@@ -22,11 +22,18 @@ from addrcast.runtime.role_status import ApiStatus
 from addrcast.runtime.roles.names import own_name
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from addrcast.core.assignment.answer import Created
     from addrcast.core.propagation.ready import Readiness
     from addrcast.runtime.local_call import Call
     from addrcast.runtime.roles.part import Site
     from addrcast.runtime.settings import ApiSection, LimitsSection
+
+T = TypeVar("T")
+
+GRACE_S = 0.25
+"""The service tells by itself that a deadline has come, and knows more of the reason."""
 
 BEHIND_RETRY_MS = 500
 CATCH_UP_S = 1.0
@@ -65,16 +72,26 @@ class ApiPart:
         try:
             if isinstance(call, CreateCall):
                 request = replace(call.request, deadline_ms=self._bounded(call.request.deadline_ms))
-                return CreatedAnswer(await self._service.create(request))
+                return CreatedAnswer(await self._in_time(self._service.create(request), request.deadline_ms))
             if isinstance(call, DeleteCall):
                 gone = replace(call.request, deadline_ms=self._bounded(call.request.deadline_ms))
-                return DeletedAnswer(await self._service.delete(gone))
+                return DeletedAnswer(await self._in_time(self._service.delete(gone), gone.deadline_ms))
             if isinstance(call, ReadyCall):
                 return await self._ready(call.created, self._bounded(call.deadline_ms))
             return None
         finally:
             self._under_way -= 1
             self._answered += 1
+
+    async def _in_time(self, call: Awaitable[T], deadline_ms: int) -> T:
+        """The answer, also where the store takes longer with it than the caller waits."""
+        left_s = (deadline_ms - self._site.clock.now_ms()) / 1_000
+        try:
+            async with asyncio.timeout(max(0.0, left_s) + GRACE_S):
+                return await call
+        except TimeoutError:
+            what = "the store has not answered before the deadline; ask again, it is idempotent"
+            raise OutcomeUnknown(what, retry_after_ms=BEHIND_RETRY_MS) from None
 
     def _bounded(self, deadline_ms: int) -> int:
         return min(deadline_ms, self._site.clock.now_ms() + self._limits.deadline_max_ms)
