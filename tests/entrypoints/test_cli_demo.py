@@ -58,7 +58,7 @@ def test_the_tallies_add_up(played: Any) -> None:
 
 def test_the_store_that_is_left_can_be_looked_into(played: Any, folder: Path) -> None:
     store = folder / "store"
-    assert answer("check", "--store", store) == {"records": played["records"], "violations": []}
+    assert answer("check", "--store", store) == {"records": played["records"], "violations": [], "stuck": []}
     rows = answer("plan", "--store", store)["accounts"]
     assert {row["account"]: row["tier"] for row in rows} == FLEETS
     assert sum(sum(row["addresses"].values()) for row in rows) == played["records"]

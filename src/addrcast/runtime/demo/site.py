@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from addrcast.adapters.demand.fleet_traces import FLEETS
 from addrcast.adapters.stores.lmdb_store import LmdbStore
 from addrcast.core.controller.settings import ControllerSettings
+from addrcast.core.domain.keyspace import host_alive_key
 from addrcast.core.domain.record import Host, HostState
 from addrcast.core.domain.resource import Account, Pool, PoolKind
+from addrcast.core.domain.transaction import Delete, Transaction
 from addrcast.runtime.agent import AgentService
 from addrcast.runtime.assignment import AssignmentService
 from addrcast.runtime.controller import ControllerService
@@ -87,6 +89,7 @@ async def open_site(directory: Path, planner: NeedPlanner, *, now_ms: int) -> As
                 await task
         await site.assignment.stop()
         await view.stop()
+        await store.commit([Transaction((), tuple(Delete(host_alive_key(host)) for host in HOSTS))])  # all are off
         await store.close()
 
 
