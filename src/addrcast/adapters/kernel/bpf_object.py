@@ -81,7 +81,7 @@ def read_object(image: bytes) -> Object:
     try:
         sections = _sections(image)
         return _object(sections, _symbols(sections))
-    except (struct.error, IndexError, UnicodeDecodeError) as error:
+    except (struct.error, IndexError, OverflowError, UnicodeDecodeError) as error:
         raise MalformedObject(f"not whole: {error}") from error
 
 
