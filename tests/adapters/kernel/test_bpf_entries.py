@@ -11,7 +11,7 @@ from addrcast.core.domain.address import BITS, Family, format_address
 
 V4 = strategies.integers(0, 2**32 - 1).map(lambda number: format_address(Family.IPV4, number))
 V6 = strategies.integers(0, 2 ** BITS[Family.IPV6] - 1).map(lambda number: format_address(Family.IPV6, number))
-ADDRESSES = V4 | V6 | strategies.sampled_from(["::", "::1", "::a00:1", "64:ff9b::1"])
+ADDRESSES = V4 | V6 | strategies.sampled_from(["::", "::1", "::a00:1", "::ffff:10.0.0.1", "64:ff9b::1"])
 VNIS = strategies.integers(0, 2**24 - 1)
 ENTRIES = strategies.lists(strategies.builds(TableEntry, VNIS, ADDRESSES, ADDRESSES), min_size=1, max_size=30)
 

@@ -32,6 +32,7 @@ from addrcast.adapters.kernel.netlink_message import (
 )
 from addrcast.adapters.kernel.netlink_socket import Refused
 from addrcast.adapters.kernel.netlink_template import Hole, Template
+from addrcast.core.domain.address import Family, format_address
 
 if TYPE_CHECKING:
     from addrcast.adapters.kernel.netlink_message import Message
@@ -91,9 +92,9 @@ def unpack(family: int, column: bytes) -> list[str]:
     width = WIDTHS[family]
     values = [column[at : at + width] for at in range(0, len(column), width)]
     texts = list(map(socket.inet_ntop, repeat(family), values))
-    if family == AF_INET6:  # the C library writes IPv4 inside IPv6 with dots
+    if family == AF_INET6:  # the C library writes more with dots than RFC 5952 does
         texts = [
-            str(ipaddress.IPv6Address(value)) if "." in text else text
+            format_address(Family.IPV6, int.from_bytes(value)) if "." in text else text
             for value, text in zip(values, texts, strict=True)
         ]
     return texts

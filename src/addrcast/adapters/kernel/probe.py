@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from addrcast.adapters.kernel import bpf_probe
 from addrcast.adapters.kernel.namespace import leave_for_new, sysctl
 from addrcast.adapters.kernel.netlink_link import (
     add_link,
@@ -86,6 +87,7 @@ _COMMON = (
 BACKENDS: dict[str, Sequence[Need]] = {
     "routes": (Need("VXLAN devices with GPE and a VNI filter (Linux 5.18)", _gpe), *_COMMON),
     "routes, plain": (Need("VXLAN devices and macvlan in passthru mode", _plain), *_COMMON),
+    "bpf": (Need("BPF programs on interfaces (tcx, Linux 6.6)", bpf_probe.attempt), Need("veth pairs", _veth)),
 }
 """What each backend needs, in the order in which they are preferred."""
 
