@@ -249,7 +249,7 @@ async def test_a_controller_of_a_version_without_shards_is_waited_for(
     await put(store, SHARDS, b"old-controller")
     async with standing(store, "a") as (a,):
         async with asyncio.timeout(20):
-            while "waits: a controller without shards leads" not in caplog.text:
+            while "waits: a controller without shards leads" not in caplog.text:  # noqa: ASYNC110 - a log tells nobody
                 await asyncio.sleep(0.05)
         with pytest.raises(Conflict, match="without shards"):
             await renumber(store, 2)

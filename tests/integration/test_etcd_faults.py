@@ -260,20 +260,20 @@ async def test_a_full_store_can_be_read_and_emptied_and_says_that_its_quota_is_r
     with tempfile.TemporaryDirectory(dir=MEMORY_FILES) as files, etcd_node(Path(files), flags=flags) as node:
         store = await EtcdStore.open([node.endpoint], deadline_ms=PATIENT_MS)
         full: Unavailable | None = None
-        answered, tried = set(), 0
+        answered, tried, doubts = set(), 0, 0
         while full is None:
             try:
                 await put(store, f"k.{tried}", bytes(200_000))
                 answered.add(f"k.{tried}")
-            except OutcomeUnknown as unknown:  # the one with which the quota is reached may be told so
-                assert "space exceeded" in str(unknown)
-                assert len(answered) > 2
+            except OutcomeUnknown:  # the one with which the quota is reached may be told so
+                doubts += 1
             except Unavailable as away:
                 full = away
             tried += 1
         assert "quota" in str(full)
         present = await keys(store, "k.")
         assert answered <= set(present)
+        assert doubts <= 1
         written = len(present)
         # together in one group: the deletes are not spoiled by the puts
         calls = [delete(store, "k.0"), put(store, "a"), delete(store, "k.1"), put(store, "b"), get(store, "k.2")]
