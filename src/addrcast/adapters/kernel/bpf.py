@@ -13,8 +13,9 @@ import socket
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from addrcast.adapters.kernel import bpf_attach, bpf_tunnel
 from addrcast.adapters.kernel.bpf_entries import VNI_MAX, WIDTH, batches, key_batches, texts
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _RETRY_MS = 1000
-_CHUNK = 4096
+_CHUNK = 1024
 _GROUP_LINK = 1
 _NUMBER = struct.Struct("=I")
 _MARK = _NUMBER.pack(1)
@@ -221,10 +222,15 @@ class BpfKernel:
         writing: Future[list[Rejected]] | None = None
         try:
             for begin in range(0, len(entries), _CHUNK):
+                is_last = begin + _CHUNK >= len(entries)
                 for batch in self._made(entries[begin : begin + _CHUNK], known, rejected):
                     if writing is not None:
                         rejected += writing.result()
-                    writing = self._writer.submit(self._write, batch)
+                        writing = None
+                    if is_last:
+                        rejected += self._write(batch)
+                    else:
+                        writing = self._writer.submit(self._write, batch)
         finally:
             if writing is not None:
                 rejected += writing.result()
@@ -232,17 +238,14 @@ class BpfKernel:
         return tuple(rejected)
 
     def _made(self, entries: Sequence[TableEntry], known: dict[int, bool], rejected: list[Rejected]) -> list[Batch]:
-        vnis, logicals, physicals = zip(*entries, strict=True)
+        vnis, logicals, physicals = _columns(entries)
         for vni in set(vnis) - known.keys():
             known[vni] = self._is_ensured(vni)
         if not all(known[vni] for vni in set(vnis)):
             strange = [entry.key for entry in entries if not known[entry.vni]]
             rejected += [Rejected(key, f"no account has the VNI {key.vni}; ensure it first") for key in strange]
-            entries = [entry for entry in entries if known[entry.vni]]
-            if not entries:
-                return []
-            vnis, logicals, physicals = zip(*entries, strict=True)
-        return list(batches(vnis, logicals, physicals, rejected))
+            vnis, logicals, physicals = _columns([entry for entry in entries if known[entry.vni]])
+        return list(batches(vnis, logicals, physicals, rejected)) if vnis else []
 
     def _write(self, batch: Batch) -> list[Rejected]:
         refused = self._pins.maps["entries"].write(batch.keys, batch.values)
@@ -286,6 +289,12 @@ class BpfKernel:
             reason: sum(per_cpu.unpack(counts.get(_NUMBER.pack(at), size=per_cpu.size) or bytes(per_cpu.size)))
             for at, reason in enumerate(_DROP_REASONS)
         }
+
+
+def _columns(entries: Sequence[TableEntry]) -> tuple[list[int], list[str], list[str]]:
+    """VNIs, logical and physical addresses of entries."""
+    flat: list[Any] = list(chain.from_iterable(entries))
+    return flat[0::3], flat[1::3], flat[2::3]
 
 
 def _grow(setting: str, most: int) -> str:

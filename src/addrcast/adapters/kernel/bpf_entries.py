@@ -55,7 +55,7 @@ def batches(
     """Entries as batches, of two for one key the last one last; what is no address goes to `rejected`."""
     try:
         columns = pack(AF_INET, list(logicals)), pack(AF_INET, list(physicals))
-    except OSError:
+    except (OSError, ValueError):  # the latter for a text with a zero in it
         yield from _sorted_out(vnis, logicals, physicals, rejected)
         return
     keys = _elements(_heads(vnis, AF_INET), columns[0], AF_INET)
@@ -71,7 +71,7 @@ def key_batches(keys: Sequence[TableKey]) -> Iterator[Batch]:
             continue
         try:
             column = pack(domain, [key.logical for key in some])
-        except OSError:
+        except (OSError, ValueError):  # the latter for a text with a zero in it
             some = [key for key in some if is_address(key.logical)]
             column = pack(domain, [key.logical for key in some])
         vnis = [key.vni for key in some]

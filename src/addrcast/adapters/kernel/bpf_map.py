@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from addrcast.adapters.kernel import bpf_syscall
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 _READ_COUNT = 1 << 16
 _RETRY_MAX = 8
+_ABOUT_BYTES = 1024
 _MEMORY = re.compile(rb"^memlock:\s*(\d+)", re.MULTILINE)
 
 
@@ -31,10 +31,13 @@ class HashMap:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.shape = bpf_syscall.map_shape(descriptor)
+        self._about = -1
 
     def close(self) -> None:
         """Let go of it; what is pinned, or used by a program, lives on."""
         os.close(self.descriptor)
+        if self._about >= 0:
+            os.close(self._about)
 
     def get(self, key: bytes, *, size: int = 0) -> bytes | None:
         """The value of a key, if it is there; `size` where it has a part for each CPU. Raises OSError."""
@@ -103,7 +106,9 @@ class HashMap:
 
         Source: kernel/bpf/hashtab.c, htab_map_mem_usage (Linux 6.4; tcx needs a later one).
         """
-        said = _MEMORY.search(Path(f"/proc/thread-self/fdinfo/{self.descriptor}").read_bytes())
+        if self._about < 0:
+            self._about = os.open(f"/proc/self/fdinfo/{self.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        said = _MEMORY.search(os.pread(self._about, _ABOUT_BYTES, 0))
         return 0 if said is None else int(said[1])
 
 
