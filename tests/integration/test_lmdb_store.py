@@ -7,7 +7,7 @@ import os
 import resource
 import stat
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lmdb
 import pytest
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def opened(directory: Path, **settings: int) -> AsyncIterator[LmdbStore]:
-    store = await LmdbStore.open(directory, **settings)  # type: ignore[arg-type]
+async def opened(directory: Path, **settings: Any) -> AsyncIterator[LmdbStore]:
+    store = await LmdbStore.open(directory, **settings)
     try:
         yield store
     finally:
@@ -115,6 +115,18 @@ async def test_leases_end_while_nobody_calls(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_who_opens_a_store_finds_no_lease_that_ran_out_while_nothing_ran(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with opened(tmp_path, now_ms=clock, sweep_ms=3_600_000) as store:
+        for key, ttl_ms in (("host_alive.h1", 1000), ("host_alive.h2", 2000)):
+            revision = await put(store, key, lease=await store.grant(ttl_ms=ttl_ms))
+    clock.ms += 1000
+    async with opened(tmp_path, now_ms=clock, sweep_ms=3_600_000) as store:
+        assert await keys(store) == ["host_alive.h2"]
+        ((gone,),) = [each.events for each in await watched(store, "", after=revision, until=revision + 1)]
+        assert (gone.key, gone.value) == ("host_alive.h1", None)
+
+
 async def test_leases_outlive_the_process_that_was_given_them(tmp_path: Path) -> None:
     clock = HandClock()
     store = await LmdbStore.open(tmp_path, now_ms=clock)
@@ -125,7 +137,7 @@ async def test_leases_outlive_the_process_that_was_given_them(tmp_path: Path) ->
     store = await LmdbStore.open(tmp_path, now_ms=clock)
     await store.keep_alive(lease)
     clock.ms += 1000
-    assert await store.grant(ttl_ms=1) > lease
+    assert await store.grant(ttl_ms=1) != lease
     assert await keys(store) == []
     await store.close()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import lmdb
 
 from addrcast.adapters.stores.lmdb_environment import MAP_BYTES, Environment
+from addrcast.adapters.stores.lmdb_lease import first_deadline
 from addrcast.adapters.stores.lmdb_read import read_changes, read_keys, read_range
 from addrcast.adapters.stores.lmdb_signal import ChangeSignal
 from addrcast.adapters.stores.lmdb_write import Writing
@@ -148,6 +149,13 @@ class LmdbStore:
         await self._writer.stop()
         self._signal.close()
         self._env.close()
+
+    async def _end_overdue(self, now_ms: int) -> None:
+        """End what ran out before this process came: whoever looks at once must not take it for alive."""
+        with suppress(Unavailable):  # a store that cannot be written is opened all the same; the sweep tries again
+            first = await self._read(partial(first_deadline, tables=self._env.tables))
+            if first is not None and first[0] <= now_ms:
+                await self._writer.submit(Writing.expire)
 
     def _submit(self, act: Callable[[Writing], T], *, size: int = 1) -> asyncio.Future[T]:
         self._check_open()
