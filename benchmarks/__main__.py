@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.row import Row, table
 
-BENCHMARKS = ("store", "assignment", "etcd", "plan", "forecast", "kernel")
+BENCHMARKS = ("store", "assignment", "etcd", "plan", "forecast", "kernel", "kernel_bpf")
 
 
 def main() -> None:

@@ -20,8 +20,7 @@ def written(entries: list[TableEntry]) -> tuple[dict[bytes, bytes], list[Rejecte
     """What a map holds after entries, and what was no address."""
     rejected: list[Rejected] = []
     held: dict[bytes, bytes] = {}
-    vnis, logicals, physicals = zip(*entries, strict=True)
-    for batch in batches(vnis, logicals, physicals, rejected):
+    for batch in batches(entries, rejected):
         for at in range(0, len(batch.keys), WIDTH):
             held[bytes(batch.keys[at : at + WIDTH])] = bytes(batch.values[at : at + WIDTH])
             assert batch.name(at // WIDTH) in {entry.key for entry in entries}
@@ -48,8 +47,7 @@ def test_entries_are_read_as_they_were_written_the_last_of_two_for_a_key(entries
 
 @given(strategies.lists(strategies.builds(TableEntry, VNIS, V4, V4), min_size=1, max_size=30))
 def test_ipv4_entries_of_many_accounts_are_one_batch_in_the_order_given(entries: list[TableEntry]) -> None:
-    vnis, logicals, physicals = zip(*entries, strict=True)
-    (batch,) = batches(vnis, logicals, physicals, [])
+    (batch,) = batches(entries, [])
     assert [batch.name(at) for at in range(len(entries))] == [entry.key for entry in entries]
     assert read(written(entries)[0]) == {entry.key: entry.physical for entry in entries}
 
@@ -76,7 +74,7 @@ def test_what_is_no_address_is_rejected_and_nothing_else(raw: list[tuple[int, st
     assert {each.key for each in rejected} == wrong
     assert len(held) <= len(last) - len(wrong)
     for batch in key_batches([entry.key for entry in entries]):
-        assert all(is_address(logical) for logical in batch.logicals)
+        assert all(is_address(batch.name(at).logical) for at in range(len(batch.keys) // WIDTH))
 
 
 def test_a_key_is_laid_out_as_the_programs_read_it() -> None:

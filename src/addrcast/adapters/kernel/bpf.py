@@ -1,7 +1,7 @@
 """The kernel table as maps of BPF programs: one hash map for all accounts, written in batches.
 
 System calls block, so all of it happens in one thread of the backend's own, which stays in the substrate's
-namespace; a second one writes a batch while the next is made.
+namespace.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import socket
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import chain
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from addrcast.adapters.kernel import bpf_attach, bpf_tunnel
 from addrcast.adapters.kernel.bpf_entries import VNI_MAX, WIDTH, batches, key_batches, texts
@@ -28,18 +28,17 @@ from addrcast.core.domain.errors import Exhausted, Invalid, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
-    from concurrent.futures import Future
 
     from addrcast.adapters.kernel.attach import Interface
-    from addrcast.adapters.kernel.bpf_entries import Batch
     from addrcast.core.dataplane.table import Table, TableEntry
 
 T = TypeVar("T")
 
 _RETRY_MS = 1000
-_CHUNK = 1024
+_CHUNK = 4096
 _GROUP_LINK = 1
 _NUMBER = struct.Struct("=I")
+_VNI = itemgetter(0)
 _MARK = _NUMBER.pack(1)
 _DROP_REASONS = ("malformed", "spoofed", "no entry", "not here", "unanswered")
 _POSSIBLE_CPUS = Path("/sys/devices/system/cpu/possible")
@@ -54,7 +53,6 @@ class BpfKernel:
     def __init__(self, settings: BpfSettings) -> None:
         self.settings = settings
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="bpf")
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="bpf-writer")
         self._pins: Pins
         self._netlink: NetlinkSocket
         self._memory_bytes = (0, 0)
@@ -66,14 +64,14 @@ class BpfKernel:
         try:
             await kernel._in_thread(kernel._start)
         except BaseException:
-            kernel._shut_down()
+            kernel._thread.shutdown(wait=False)
             raise
         return kernel
 
     async def close(self) -> None:
         """Let go of the kernel, which keeps all entries and goes on with packets."""
         await self._in_thread(self._stop)
-        self._shut_down()
+        self._thread.shutdown()
 
     async def ensure_account(self, vni: int) -> None:
         """See the port. Raises Invalid for what is no VNI, Exhausted where the setting allows no more accounts."""
@@ -142,10 +140,6 @@ class BpfKernel:
             return await asyncio.get_running_loop().run_in_executor(self._thread, act)
         except OSError as error:
             raise Unavailable(f"kernel table: {error}", retry_after_ms=_RETRY_MS) from error
-
-    def _shut_down(self) -> None:
-        self._thread.shutdown(wait=False)
-        self._writer.shutdown(wait=False)
 
     # below: the thread
 
@@ -218,38 +212,20 @@ class BpfKernel:
 
     def _upsert(self, entries: Sequence[TableEntry]) -> tuple[Rejected, ...]:
         rejected: list[Rejected] = []
-        known: dict[int, bool] = {}
-        writing: Future[list[Rejected]] | None = None
+        strange = {vni for vni in set(map(_VNI, entries)) if not self._is_ensured(vni)}
+        if strange:
+            refused = [entry.key for entry in entries if entry.vni in strange]
+            rejected += [Rejected(key, f"no account has the VNI {key.vni}; ensure it first") for key in refused]
+            entries = [entry for entry in entries if entry.vni not in strange]
+        table = self._pins.maps["entries"]
         try:
             for begin in range(0, len(entries), _CHUNK):
-                is_last = begin + _CHUNK >= len(entries)
-                for batch in self._made(entries[begin : begin + _CHUNK], known, rejected):
-                    if writing is not None:
-                        rejected += writing.result()
-                        writing = None
-                    if is_last:
-                        rejected += self._write(batch)
-                    else:
-                        writing = self._writer.submit(self._write, batch)
+                for batch in batches(entries[begin : begin + _CHUNK], rejected):
+                    refusals = table.write(batch.keys, batch.values)
+                    rejected += [Rejected(batch.name(index), self._words(code)) for index, code in refusals]
         finally:
-            if writing is not None:
-                rejected += writing.result()
             self._remember()
         return tuple(rejected)
-
-    def _made(self, entries: Sequence[TableEntry], known: dict[int, bool], rejected: list[Rejected]) -> list[Batch]:
-        vnis, logicals, physicals = _columns(entries)
-        for vni in set(vnis) - known.keys():
-            known[vni] = self._is_ensured(vni)
-        if not all(known[vni] for vni in set(vnis)):
-            strange = [entry.key for entry in entries if not known[entry.vni]]
-            rejected += [Rejected(key, f"no account has the VNI {key.vni}; ensure it first") for key in strange]
-            vnis, logicals, physicals = _columns([entry for entry in entries if known[entry.vni]])
-        return list(batches(vnis, logicals, physicals, rejected)) if vnis else []
-
-    def _write(self, batch: Batch) -> list[Rejected]:
-        refused = self._pins.maps["entries"].write(batch.keys, batch.values)
-        return [Rejected(batch.name(index), self._words(code)) for index, code in refused]
 
     def _words(self, code: int) -> str:
         if code == errno.E2BIG:
@@ -289,12 +265,6 @@ class BpfKernel:
             reason: sum(per_cpu.unpack(counts.get(_NUMBER.pack(at), size=per_cpu.size) or bytes(per_cpu.size)))
             for at, reason in enumerate(_DROP_REASONS)
         }
-
-
-def _columns(entries: Sequence[TableEntry]) -> tuple[list[int], list[str], list[str]]:
-    """VNIs, logical and physical addresses of entries."""
-    flat: list[Any] = list(chain.from_iterable(entries))
-    return flat[0::3], flat[1::3], flat[2::3]
 
 
 def _grow(setting: str, most: int) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import socket
 import struct
 from array import array
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from addrcast.adapters.kernel.netlink_link import AF_INET, AF_INET6
 from addrcast.adapters.kernel.netlink_route import WIDTHS, pack, unpack
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from addrcast.adapters.kernel.bpf_map import Columns
+    from addrcast.core.dataplane.table import TableEntry
 
 WIDTH = 20
 """Bytes of a key, and of a value."""
@@ -31,16 +33,16 @@ _DOMAINS = (AF_INET, AF_INET6)
 
 
 class Batch(NamedTuple):
-    """Elements in order, and whose they are."""
+    """Elements in order, and whose they are: entries, or keys."""
 
     keys: bytearray
     values: bytearray
-    vnis: Sequence[int]
-    logicals: Sequence[str]
+    whose: Sequence[TableEntry] | Sequence[TableKey]
 
     def name(self, index: int) -> TableKey:
         """Whose the element of an index is."""
-        return TableKey(self.vnis[index], self.logicals[index])
+        vni, logical, *_ = self.whose[index]
+        return TableKey(vni, logical)
 
 
 def key_of(vni: int, packed: bytes) -> bytes:
@@ -49,34 +51,32 @@ def key_of(vni: int, packed: bytes) -> bytes:
     return _HEAD.pack(vni | _NUMBERS[family] << _FAMILY_SHIFT) + packed.ljust(16, b"\0")
 
 
-def batches(
-    vnis: Sequence[int], logicals: Sequence[str], physicals: Sequence[str], rejected: list[Rejected]
-) -> Iterator[Batch]:
+def batches(entries: Sequence[TableEntry], rejected: list[Rejected]) -> Iterator[Batch]:
     """Entries as batches, of two for one key the last one last; what is no address goes to `rejected`."""
+    addresses: list[Any] = list(chain.from_iterable(entries))
+    vnis: list[int] = addresses[0::3]
+    del addresses[0::3]  # what is left are logical and physical addresses in turn
     try:
-        columns = pack(AF_INET, list(logicals)), pack(AF_INET, list(physicals))
+        column = pack(AF_INET, addresses)
     except (OSError, ValueError):  # the latter for a text with a zero in it
-        yield from _sorted_out(vnis, logicals, physicals, rejected)
+        yield from _sorted_out(entries, rejected)
         return
-    keys = _elements(_heads(vnis, AF_INET), columns[0], AF_INET)
-    values = _elements(_HEAD.pack(_NUMBERS[AF_INET]), columns[1], AF_INET)
-    yield Batch(keys, values, vnis, logicals)
+    keys = _elements(_heads(vnis, AF_INET), column, AF_INET, at=0, step=2)
+    yield Batch(keys, _elements(_HEAD.pack(_NUMBERS[AF_INET]), column, AF_INET, at=1, step=2), entries)
 
 
 def key_batches(keys: Sequence[TableKey]) -> Iterator[Batch]:
     """Keys as batches without values; what is no address is left out, since it cannot be in a map."""
     for domain in _DOMAINS:
         some = [key for key in keys if (":" in key.logical) == (domain == AF_INET6) and 0 <= key.vni <= VNI_MAX]
-        if not some:
-            continue
         try:
             column = pack(domain, [key.logical for key in some])
-        except (OSError, ValueError):  # the latter for a text with a zero in it
+        except (OSError, ValueError):
             some = [key for key in some if is_address(key.logical)]
             column = pack(domain, [key.logical for key in some])
-        vnis = [key.vni for key in some]
-        keys_column = _elements(_heads(vnis, domain), column, domain)
-        yield Batch(keys_column, bytearray(), vnis, [key.logical for key in some])
+        if some:
+            heads = _heads([key.vni for key in some], domain)
+            yield Batch(_elements(heads, column, domain), bytearray(), some)
 
 
 def is_address(text: str) -> bool:
@@ -128,36 +128,36 @@ def _heads(vnis: Sequence[int], family: int) -> bytes:
     return array("I", [vni | number for vni in vnis]).tobytes()
 
 
-def _elements(heads: bytes, addresses: bytes, family: int) -> bytearray:
-    """Elements of one family; the columns go in by strided slices, a step of C for each byte."""
+def _elements(heads: bytes, addresses: bytes, family: int, *, at: int = 0, step: int = 1) -> bytearray:
+    """Elements of one family; the columns go in by strided slices, a step of C for each byte.
+
+    The address of each is one of `step` that lie side by side, the one of the index `at`.
+    """
     width = WIDTHS[family]
-    count = len(addresses) // width
+    count = len(addresses) // (width * step)
     if len(heads) == _HEAD.size:
-        elements = bytearray(heads.ljust(WIDTH, b"\0") * count)
+        elements = bytearray(heads.ljust(WIDTH, b"\0")) * count
     else:
         elements = bytearray(WIDTH * count)
-        for at in range(_HEAD.size):
-            elements[at::WIDTH] = heads[at :: _HEAD.size]
-    for at in range(width):
-        elements[_ADDRESS_OFFSET + at :: WIDTH] = addresses[at::width]
+        for byte in range(_HEAD.size):
+            elements[byte::WIDTH] = heads[byte :: _HEAD.size]
+    for byte in range(width):
+        elements[_ADDRESS_OFFSET + byte :: WIDTH] = addresses[at * width + byte :: width * step]
     return elements
 
 
-def _sorted_out(
-    vnis: Sequence[int], logicals: Sequence[str], physicals: Sequence[str], rejected: list[Rejected]
-) -> Iterator[Batch]:
+def _sorted_out(entries: Sequence[TableEntry], rejected: list[Rejected]) -> Iterator[Batch]:
     # batches of one pair of families lose the order between them: only the last entry of each key is kept
-    groups: dict[tuple[int, int], list[tuple[TableKey, str]]] = {}
-    last = dict(zip(map(TableKey, vnis, logicals), physicals, strict=True))
-    for key, physical in last.items():
-        if not is_address(key.logical) or not is_address(physical):
-            rejected.append(Rejected(key, f"{key.logical} to {physical}: one of the two is not an address"))
+    groups: dict[tuple[int, int], list[TableEntry]] = {}
+    for entry in {entry.key: entry for entry in entries}.values():
+        _, logical, physical = entry
+        if not is_address(logical) or not is_address(physical):
+            rejected.append(Rejected(entry.key, f"{logical} to {physical}: one of the two is not an address"))
             continue
-        kind = AF_INET6 if ":" in key.logical else AF_INET, AF_INET6 if ":" in physical else AF_INET
-        groups.setdefault(kind, []).append((key, physical))
+        kind = AF_INET6 if ":" in logical else AF_INET, AF_INET6 if ":" in physical else AF_INET
+        groups.setdefault(kind, []).append(entry)
     for (family, target), some in groups.items():
-        own_vnis, own_logicals = [key.vni for key, _ in some], [key.logical for key, _ in some]
-        keys = _elements(_heads(own_vnis, family), pack(family, own_logicals), family)
-        column = pack(target, [physical for _, physical in some])
-        values = _elements(_HEAD.pack(_NUMBERS[target]), column, target)
-        yield Batch(keys, values, own_vnis, own_logicals)
+        heads = _heads([entry.vni for entry in some], family)
+        keys = _elements(heads, pack(family, [entry.logical for entry in some]), family)
+        column = pack(target, [entry.physical for entry in some])
+        yield Batch(keys, _elements(_HEAD.pack(_NUMBERS[target]), column, target), some)
