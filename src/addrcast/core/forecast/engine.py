@@ -18,7 +18,8 @@ LevelEngine = Callable[[CountHistory, int, Sequence[float]], "NDArray[np.float32
 """`(history, horizon, levels) -> quantiles` of the count, float32 `(N, H, Q)`.
 
 They are one-sided, ascend in level, are never negative and at most CAP times the largest count of the history.
-Column `h` of the horizon is `h + 1` steps after the last known; `levels` ascend. The engine fills gaps (NaN)."""
+Column `h` of the horizon is `h + 1` steps after the last known; `levels` ascend. The engine fills gaps (NaN).
+An account for which it found no answer has NaN in all its cells; the engines of `core` always find one."""
 
 CAP = 2.0
 
@@ -26,6 +27,31 @@ CAP = 2.0
 def season_steps(step_s: int) -> int:
     """The steps of the shortest cycle that the grid can show: a day, or a week where a step is a day or more."""
     return max(1, round((DAY_S if step_s < DAY_S else WEEK_S) / step_s))
+
+
+def answered(quantiles: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """For which accounts there is an answer in `quantiles` `(N, H, Q)`: all of it, or it is none."""
+    sound: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(quantiles), axis=(1, 2))
+    return sound
+
+
+def or_else(
+    quantiles: NDArray[np.float32],
+    fallback: LevelEngine,
+    history: CountHistory,
+    horizon: int,
+    levels: Sequence[float],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The quantiles with those of `fallback` where there was no answer, and for which accounts that was `(N,)`."""
+    absent = ~answered(quantiles)
+    rows = np.flatnonzero(absent)
+    if not len(rows):
+        return quantiles, absent
+    names = tuple(history.accounts[row] for row in rows)
+    some = CountHistory(names, history.start_s, history.step_s, history.counts[rows])
+    served = quantiles.copy()
+    served[rows] = fallback(some, horizon, levels)
+    return served, absent
 
 
 def bounded(quantiles: NDArray[np.float32], counts: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import resource
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 import numpy as np
 
+from addrcast.adapters.forecasters.by_name import ENGINE_NAMES, check_engine, opened_engine
 from addrcast.core.domain.errors import Unavailable
 from addrcast.core.forecast.backtest import folds, scored
-from addrcast.core.forecast.engines import LEVEL_ENGINES, level_engine
+from addrcast.core.forecast.engines import LEVEL_ENGINES
+from addrcast.entrypoints.cli.engine_options import Failures, engine_options, engine_settings
 from addrcast.entrypoints.cli.history import history_of, recorded_counts
 from addrcast.entrypoints.cli.json_output import as_json, print_json
 from addrcast.entrypoints.cli.options import history_file, history_options
@@ -20,6 +22,8 @@ from addrcast.entrypoints.cli.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from addrcast.core.forecast.backtest import Fold
     from addrcast.core.forecast.engine import LevelEngine
@@ -44,10 +48,11 @@ class EngineScore(msgspec.Struct, frozen=True):
     "--engines",
     default=",".join(LEVEL_ENGINES),
     metavar="NAME,...",
-    help=f"Some of {', '.join(LEVEL_ENGINES)} [all].",
+    help=f"Some of {', '.join(ENGINE_NAMES)} [{','.join(LEVEL_ENGINES)}].",
 )
 @click.option("--horizon", default=24, type=click.IntRange(1), metavar="STEPS", help="Steps ahead [24].")
 @click.option("--origins", default=7, type=click.IntRange(1), metavar="N", help="Origins, a horizon apart [7].")
+@engine_options
 @as_json
 def command(
     file: str,
@@ -59,39 +64,51 @@ def command(
     horizon: int,
     origins: int,
     is_json: bool,
+    **bounds: Any,
 ) -> None:
     """Forecast FILE from its last origins with each engine, and compare with what came.
 
     Pinball loss is the mean over the levels 0.5, 0.8, 0.9 and 0.95, in units of the account's own seasonal error.
     """
     names = [name.strip() for name in engines.split(",")]
-    chosen = {name: level_engine(name) for name in names}
+    for name in names:
+        check_engine(name)
     history = history_of(file, columns=columns, accounts=accounts, step_s=step_s, profile=profile)
     found = folds(recorded_counts(history, file=file), horizon, origins=origins)
     scores = {}
-    for name, engine in chosen.items():
-        with progress(f"backtest of {name}") as advance:
-            scores[name] = _score(found, horizon, engine, advance)
+    for name in names:
+        failures = Failures()
+        begin_s = _cpu_s()
+        with (
+            progress(f"backtest of {name}") as advance,
+            opened_engine(name, engine_settings(bounds), on_failure=failures) as engine,
+        ):
+            told = _told(found, horizon, engine, advance)
+        scores[name] = _score(told, cpu_s=_cpu_s() - begin_s)
+        failures.tell(name, instead="left out of its figures")
     if is_json:
         print_json({"horizon": horizon, "origins": origins, "engines": scores})
     else:
         click.echo("\n".join(_table(scores)))
 
 
-def _score(
+def _told(
     found: Sequence[Fold], horizon: int, engine: LevelEngine, advance: Callable[[int, int], None]
-) -> EngineScore:
-    told, series = [], 0
-    begin_s = _cpu_s()
+) -> list[tuple[Fold, NDArray[np.float32]]]:
+    """The engine's quantiles for each fold; NaN where it cannot be used at all."""
+    told = []
     for done, fold in enumerate(found, start=1):
         try:
             quantiles = engine(fold.known, horizon, LEVELS)
         except Unavailable:
             quantiles = np.full((len(fold.rows), horizon, len(LEVELS)), np.nan, np.float32)
         told.append((fold, quantiles))
-        series += len(fold.rows)
         advance(done, len(found))
-    cpu_s = _cpu_s() - begin_s
+    return told
+
+
+def _score(told: Sequence[tuple[Fold, NDArray[np.float32]]], *, cpu_s: float) -> EngineScore:
+    series = sum(len(fold.rows) for fold, _ in told)
     score = scored(told, levels=LEVELS)
     return EngineScore(
         pinball=_number(score.pinball),

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 import numpy as np
 import polars as pl
 
+from addrcast.adapters.forecasters.by_name import ENGINE_NAMES, check_engine, opened_engine
 from addrcast.core.domain.demand import CountHistory, WorkloadProfile, fill_gaps
-from addrcast.core.domain.errors import Invalid
+from addrcast.core.domain.errors import Invalid, Unavailable
 from addrcast.core.domain.profile import resources_from_profile
 from addrcast.core.forecast.delta import delta_from
-from addrcast.core.forecast.engines import LEVEL_ENGINES, level_engine
+from addrcast.core.forecast.engine import or_else
+from addrcast.core.forecast.engines import level_engine
 from addrcast.core.forecast.fleet import fleet_quantiles
+from addrcast.entrypoints.cli.engine_options import Failures, engine_options, engine_settings
 from addrcast.entrypoints.cli.history import history_of, instance_of, recorded_counts
 from addrcast.entrypoints.cli.json_output import as_json, print_json
 from addrcast.entrypoints.cli.options import OutputFile, history_file, history_options
@@ -31,12 +34,17 @@ if TYPE_CHECKING:
 SHOWN_MAX = 40
 CELLS_MAX = 500_000_000
 DELTA_LEVELS = (0.1, 0.5, 0.9)
+FALLBACK = "linear"
 
 
 class AccountForecast(msgspec.Struct, frozen=True):
-    """One account: its count now, the change by the end of the horizon, what the highest level's peak asks for."""
+    """One account: its count now, the change by the end of the horizon, what the highest level's peak asks for.
+
+    `engine` is what serves it: the fallback where the one that was asked for had no answer.
+    """
 
     account: str
+    engine: str
     now: float
     delta: float
     low: float
@@ -50,7 +58,7 @@ class AccountForecast(msgspec.Struct, frozen=True):
 @click.command()
 @history_file
 @history_options
-@click.option("--engine", default="linear", metavar="NAME", help=f"One of {', '.join(LEVEL_ENGINES)} [linear].")
+@click.option("--engine", default="linear", metavar="NAME", help=f"One of {', '.join(ENGINE_NAMES)} [linear].")
 @click.option("--horizon", default=24, type=click.IntRange(1), metavar="STEPS", help="Steps ahead [24].")
 @click.option(
     "--levels",
@@ -65,6 +73,7 @@ class AccountForecast(msgspec.Struct, frozen=True):
     help="What one instance asks of its host [vcpu=1,memory_gib=4,network_mbit_s=100].",
 )
 @click.option("-o", "--out", type=OutputFile(), help="Parquet file for every quantile.")
+@engine_options
 @as_json
 def command(
     file: str,
@@ -78,6 +87,7 @@ def command(
     instance: str,
     out: Path | None,
     is_json: bool,
+    **bounds: Any,
 ) -> None:
     """Forecast the instance counts of FILE.
 
@@ -86,14 +96,17 @@ def command(
     """
     asked, size = _levels(levels), instance_of(instance)
     known = tuple(sorted({*asked, *DELTA_LEVELS}))
-    forecaster = level_engine(engine)
+    check_engine(engine)
     history = history_of(file, columns=columns, accounts=accounts, step_s=step_s, profile=profile)
     counts = recorded_counts(history, file=file)
-    quantiles, last = _quantiles(counts, horizon, known, forecaster)
+    failures = Failures()
+    with opened_engine(engine, engine_settings(bounds), on_failure=failures) as forecaster:
+        quantiles, last, used = _quantiles(counts, horizon, known, forecaster, name=engine)
+    failures.tell(engine, instead=f"{FALLBACK} serves")
     if out is not None:
         places = [known.index(level) for level in asked]
         _frame(counts, quantiles[..., places], last, asked).write_parquet(out)
-    rows = _rows(fill_gaps(counts), quantiles, known, profile=size)
+    rows = _rows(fill_gaps(counts), quantiles, known, used, profile=size)
     if is_json:
         print_json({"engine": engine, "horizon": horizon, "step_s": counts.step_s, "accounts": rows})
     else:
@@ -111,16 +124,28 @@ def _levels(text: str) -> list[float]:
 
 
 def _quantiles(
-    counts: CountHistory, horizon: int, levels: Sequence[float], forecaster: LevelEngine
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The engine's quantiles `(N, H, Q)` and each account's last known column `(N,)`. Raises Invalid."""
+    counts: CountHistory, horizon: int, levels: Sequence[float], forecaster: LevelEngine, *, name: str
+) -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
+    """Quantiles `(N, H, Q)`, each account's last known column `(N,)`, and what served it. Raises Invalid."""
     accounts = len(counts.accounts)
     if accounts * horizon * len(levels) > CELLS_MAX:
         size = f"{accounts:,} accounts x {horizon:,} steps x {len(levels)} levels"
         raise Invalid("--horizon", size, f"at most {CELLS_MAX:,} quantiles are computed: give fewer steps")
+    fallen: set[str] = set()
+
+    def serving(part: CountHistory, steps: int, asked: Sequence[float]) -> NDArray[np.float32]:
+        try:
+            told = forecaster(part, steps, asked)
+        except Unavailable as fault:
+            click.echo(f"{name}: {fault}", err=True)
+            told = np.full((len(part.accounts), steps, len(asked)), np.nan, np.float32)
+        served, absent = or_else(told, level_engine(FALLBACK), part, steps, asked)
+        fallen.update(part.accounts[row] for row in np.flatnonzero(absent))
+        return served
+
     with progress("forecasting") as advance:
-        quantiles, known = fleet_quantiles(counts, horizon, levels, forecaster, on_progress=advance)
-    return quantiles, known - 1
+        quantiles, known = fleet_quantiles(counts, horizon, levels, serving, on_progress=advance)
+    return quantiles, known - 1, [FALLBACK if account in fallen else name for account in counts.accounts]
 
 
 def _frame(
@@ -142,7 +167,12 @@ def _frame(
 
 
 def _rows(
-    counts: CountHistory, quantiles: NDArray[np.float32], levels: Sequence[float], *, profile: WorkloadProfile
+    counts: CountHistory,
+    quantiles: NDArray[np.float32],
+    levels: Sequence[float],
+    used: Sequence[str],
+    *,
+    profile: WorkloadProfile,
 ) -> list[AccountForecast]:
     now = counts.counts[:, -1]
     delta = delta_from(quantiles, levels, now=now)
@@ -157,7 +187,10 @@ def _rows(
         resources.network_mbit_s,
     )
     by_account = np.round(np.stack(figures, axis=1).astype(np.float64), 3).tolist()
-    return [AccountForecast(name, *row) for name, row in zip(counts.accounts, by_account, strict=True)]
+    return [
+        AccountForecast(account, engine, *row)
+        for account, row, engine in zip(counts.accounts, by_account, used, strict=True)
+    ]
 
 
 def _table(rows: Sequence[AccountForecast], horizon: int) -> Iterator[str]:
