@@ -31,7 +31,6 @@ T = TypeVar("T")
 KEEP_REVISIONS = 250_000
 SWEEP_MS = 500
 _SCAN_CHUNK = 2000
-_NO_LEASE = 0
 
 
 def wall_clock_ms() -> int:
@@ -69,8 +68,7 @@ class LmdbStore:
         """
         env = await asyncio.to_thread(Environment, Path(directory), map_bytes=map_bytes)
         store = cls(env, Settings(now_ms, keep_revisions, sweep_ms / 1000))
-        with suppress(Unavailable):  # a full disk is no reason not to read
-            await store.revoke(_NO_LEASE)
+        await store._end_overdue(now_ms())
         return store
 
     async def read(self, keys: Sequence[str]) -> Page:
