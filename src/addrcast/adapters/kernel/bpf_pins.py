@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ OBJECT = Path(__file__).with_name("bpf") / "dataplane.o"
 _MAGIC = 0xCAFE4A11
 _STATFS_BYTES = 256
 _LARGER = "larger"
+_LET_GO_S = 1.0
+_LET_GO_POLL_S = 0.001
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -155,7 +158,7 @@ class Pins:
         if self.interface_of(name) == ifindex:
             return
         self.detach(name)
-        link = bpf_syscall.attach_tcx(self._programs[program], ifindex)
+        link = _attached(self._programs[program], ifindex)
         try:
             bpf_syscall.pin(link, str(self._links / name))
         finally:
@@ -174,6 +177,18 @@ class Pins:
                 bpf_syscall.replace_program(link, self._programs[program])
         finally:
             os.close(link)
+
+
+def _attached(program: int, ifindex: int) -> int:
+    """A new link; the kernel takes a link that lost its name off its interface a little later. Raises OSError."""
+    deadline = time.monotonic() + _LET_GO_S
+    while True:
+        try:
+            return bpf_syscall.attach_tcx(program, ifindex)
+        except FileExistsError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_LET_GO_POLL_S)
 
 
 def mount(directory: Path) -> None:
