@@ -136,4 +136,6 @@ def test_a_process_ends_with_the_status_and_keeps_its_streams_apart(tmp_path: Pa
     assert good.stderr == "counts: 72 rows, 1 accounts, 72 times 3,600 s apart\n"
     bad = addrcast("forecast", str(file), "--engine", "guess")
     assert (bad.returncode, bad.stdout) == (1, "")
-    assert bad.stderr.endswith("error: engine: 'guess' is not valid: choose one of seasonal, last, linear\n")
+    assert bad.stderr.endswith(
+        "error: engine: 'guess' is not valid: choose one of seasonal, last, linear, auto, arima, prophet\n"
+    )
