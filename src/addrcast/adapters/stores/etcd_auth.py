@@ -59,12 +59,7 @@ class EtcdAuth:
         deadline_ms: int = DEADLINE_MS,
     ) -> EtcdAuth:
         """Connect to a cluster as EtcdStore does. Raises Invalid, Unavailable."""
-        cluster = Cluster(endpoints, tls=tls, credentials=credentials, deadline_ms=deadline_ms)
-        try:
-            await cluster.open()
-        except BaseException:
-            await cluster.close()
-            raise
+        cluster = await Cluster.open(endpoints, tls=tls, credentials=credentials, deadline_ms=deadline_ms)
         return cls(cluster, root.encode())
 
     async def close(self) -> None:

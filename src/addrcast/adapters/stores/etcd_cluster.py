@@ -46,11 +46,28 @@ class Cluster:
         self._current = self.members[0]
         self._is_closed = False
 
-    async def open(self) -> None:
+    @classmethod
+    async def open(
+        cls, endpoints: Sequence[str], *, tls: Tls | None, credentials: tuple[str, str] | None, deadline_ms: int
+    ) -> Cluster:
         """Connect to the members that can be reached, and check that they are fit and of one cluster.
 
-        Raises: Invalid for a version, a cluster or a user that will not do; Unavailable where none is reached.
+        Raises: Invalid for endpoints, a deadline, a version, a cluster or a user that will not do; Unavailable
+        where none is reached.
         """
+        if not endpoints or not all(":" in endpoint for endpoint in endpoints):
+            raise Invalid("endpoints", list(endpoints), "at least one host:port is needed")
+        if deadline_ms <= 0:
+            raise Invalid("deadline_ms", deadline_ms, "a request needs at least 1 ms")
+        cluster = cls(endpoints, tls=tls, credentials=credentials, deadline_ms=deadline_ms)
+        try:
+            await cluster._connect()
+        except BaseException:
+            await cluster.close()
+            raise
+        return cluster
+
+    async def _connect(self) -> None:
         before = self.login.metadata
         member = await self._next_ready(within_s=max(OPEN_S, self.deadline_s))
         await asyncio.gather(*(self._look_at(other) for other in self.members if other is not member))

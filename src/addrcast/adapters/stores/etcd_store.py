@@ -57,18 +57,9 @@ class EtcdStore:
         Raises: Invalid for endpoints, files, users and versions that will not do; Unavailable where no member is
         reached.
         """
-        if not endpoints or not all(":" in endpoint for endpoint in endpoints):
-            raise Invalid("endpoints", list(endpoints), "at least one host:port is needed")
         if len(root.encode()) > ROOT_BYTES_MAX:
             raise Invalid("root", root[:80], f"at most {ROOT_BYTES_MAX} bytes are allowed")
-        if deadline_ms <= 0:
-            raise Invalid("deadline_ms", deadline_ms, "a request needs at least 1 ms")
-        cluster = Cluster(endpoints, tls=tls, credentials=credentials, deadline_ms=deadline_ms)
-        try:
-            await cluster.open()
-        except BaseException:
-            await cluster.close()
-            raise
+        cluster = await Cluster.open(endpoints, tls=tls, credentials=credentials, deadline_ms=deadline_ms)
         return cls(cluster, root.encode())
 
     async def read(self, keys: Sequence[str]) -> Page:
