@@ -10,6 +10,7 @@ import numpy as np
 
 from addrcast.core.domain.demand import CountHistory, fill_gaps
 from addrcast.core.forecast.engine import LevelEngine, answered, bounded, check_request, season_steps
+from addrcast.core.forecast.mixture import mixing_weights
 from addrcast.core.forecast.naive import last
 from addrcast.core.forecast.rolling import past_origins
 from addrcast.core.forecast.scoring import pinball
@@ -83,11 +84,7 @@ def _spread(
 
 def _mixed(judged: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> NDArray[np.float32]:
     """Quantiles averaged with weights exp(-sharpness * relative loss)."""
-    losses = np.stack([loss for loss, _ in judged])
-    best = np.maximum(losses.min(axis=0), np.float32(1e-9))
-    weights = np.exp(-np.minimum(_SHARPNESS * (losses / best - 1), 500))
-    weights[np.isinf(losses)] = 0
-    weights /= weights.sum(axis=0)
+    weights = mixing_weights(np.stack([loss for loss, _ in judged]), sharpness=_SHARPNESS)
     quantiles = np.stack([now for _, now in judged])
     mixed: NDArray[np.float32] = np.einsum("en,enhq->nhq", weights, np.nan_to_num(quantiles)).astype(np.float32)
     return mixed

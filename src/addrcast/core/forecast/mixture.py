@@ -50,11 +50,14 @@ def linear(history: CountHistory, horizon: int, levels: Sequence[float]) -> NDAr
     return np.concatenate(found)
 
 
-def mixing_weights(losses: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights `(C, N)` that sum to 1 for each account, from losses `(C, N)`: exp(-sharpness * relative loss)."""
+def mixing_weights(losses: NDArray[np.float32], *, sharpness: float = _SHARPNESS) -> NDArray[np.float32]:
+    """Weights `(C, N)` that sum to 1 for each account, from losses `(C, N)`: exp(-sharpness * relative loss).
+
+    A candidate whose loss is infinite has no part in the mixture.
+    """
     best = np.maximum(losses.min(axis=0), np.float32(1e-9))
     # Beyond some hundreds the weight is nothing anyway, and the quotient of a perfect account has no bound.
-    weights = np.exp(-np.minimum(_SHARPNESS * (losses / best - 1), 500))
+    weights = np.exp(-np.minimum(sharpness * (losses / best - 1), 500))
     shares: NDArray[np.float32] = (weights / weights.sum(axis=0)).astype(np.float32)
     return shares
 

@@ -44,10 +44,10 @@ _QUIET = 1e-3
 def smoothed(
     counts: NDArray[np.float32], origins: Sequence[int], horizon: int, *, season: int, week: int
 ) -> NDArray[np.float32]:
-    """What each of SMOOTHINGS forecasts from each origin, float32 `(S, N, O, H)`, in the logarithm of the count.
+    """The count that each of SMOOTHINGS forecasts from each origin, float32 `(S, N, O, H)`.
 
-    `counts` is `(N, T)`; an origin is how many of its columns are known. `season` and `week` are in steps, the week
-    a multiple of the season; equal ones are one season.
+    All is smoothed in the logarithm of the count. `counts` is `(N, T)`; an origin is how many of its columns are
+    known. `season` and `week` are in steps, the week a multiple of the season; equal ones are one season.
 
     Source: Taylor, Short-Term Electricity Demand Forecasting Using Double Seasonal Exponential Smoothing, JORS 54
     (2003), in its additive error correction form with an autoregressive residual.
