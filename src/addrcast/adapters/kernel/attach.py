@@ -73,7 +73,7 @@ def attach(netlink: NetlinkSocket, account: Path, interface: Interface, *, mtu_b
 
     Raises Invalid for what is no address, OSError where the kernel refuses.
     """
-    addresses = [_packed(logical) for logical in interface.logicals]
+    addresses = [packed_address(logical) for logical in interface.logicals]
     with inside(interface.namespace), closing(NetlinkSocket()) as instance:
         outer = _pair(netlink, instance, interface, addresses, mtu_bytes=mtu_bytes)
         with inside(account):
@@ -84,8 +84,8 @@ def attach(netlink: NetlinkSocket, account: Path, interface: Interface, *, mtu_b
         add_address(netlink, outer.number, GATEWAY_V6, prefix=64)
         set_up(netlink, outer.number)
         inner = get_link(instance, interface.name)
-        _settle_in(instance, inner, addresses)
-        _wait_until_ready(netlink, outer, instance, inner, addresses)
+        settle_in(instance, inner, addresses)
+        wait_until_ready(netlink, outer, instance, inner, addresses)
     for address in addresses:  # last: from here on packets are for it, not for where its record says
         netlink.request(RTM_NEWNEIGH, _WRITE, permanent(outer.number, address, mac_of(addresses)))
         route = device_route(address, outer.number, metric=INSTANCE_METRIC, protocol=INSTANCE_PROTOCOL)
@@ -94,7 +94,7 @@ def attach(netlink: NetlinkSocket, account: Path, interface: Interface, *, mtu_b
 
 def detach(netlink: NetlinkSocket, logical: str) -> None:
     """Take the interface with a logical address out of its account; nothing where there is none. Raises OSError."""
-    address = _packed(logical)
+    address = packed_address(logical)
     family = AF_INET if len(address) == len(GATEWAY) else AF_INET6
     dump = netlink.dump(RTM_GETROUTE, routes_marked(family, INSTANCE_PROTOCOL))
     found = [read_device_route(each) for datagram in dump for each in messages(datagram)]
@@ -104,7 +104,7 @@ def detach(netlink: NetlinkSocket, logical: str) -> None:
     drop_rules(netlink, "", protocol=INSTANCE_PROTOCOL)
 
 
-def _wait_until_ready(
+def wait_until_ready(
     netlink: NetlinkSocket, outer: Link, instance: NetlinkSocket, inner: Link, addresses: list[bytes]
 ) -> None:
     """Wait for what the kernel does a little later: both ends carry packets, and IPv6 addresses are taken in."""
@@ -126,7 +126,8 @@ def mac_of(addresses: list[bytes]) -> bytes:
     return MAC_PREFIX + blake2b(addresses[0], digest_size=4).digest()
 
 
-def _packed(logical: str) -> bytes:
+def packed_address(logical: str) -> bytes:
+    """The bytes of an address as the kernel has them. Raises Invalid."""
     try:
         return socket.inet_pton(AF_INET6 if ":" in logical else AF_INET, logical)
     except OSError:
@@ -157,7 +158,7 @@ def _pair(
     return get_link(netlink, name)
 
 
-def _settle_in(instance: NetlinkSocket, link: Link, addresses: list[bytes]) -> None:
+def settle_in(instance: NetlinkSocket, link: Link, addresses: list[bytes]) -> None:
     """Inside the instance: addresses, and a gateway that it need not ask for."""
     set_up(instance, get_link(instance, LOOPBACK).number)
     for address in addresses:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from addrcast.adapters.kernel.attach import (
     GATEWAY_MAC,
-    _packed,
-    _settle_in,
-    _wait_until_ready,
     mac_of,
+    packed_address,
+    settle_in,
+    wait_until_ready,
 )
 from addrcast.adapters.kernel.bpf_entries import WIDTH, key_of
 from addrcast.adapters.kernel.namespace import inside, sysctl
@@ -50,7 +50,7 @@ def attach(netlink: NetlinkSocket, pins: Pins, vni: int, interface: Interface, *
 
     Raises Invalid for what is no address, OSError where the kernel refuses.
     """
-    addresses = [_packed(logical) for logical in interface.logicals]
+    addresses = [packed_address(logical) for logical in interface.logicals]
     with inside(interface.namespace), closing(NetlinkSocket()) as instance:
         name = _name(vni, addresses)
         if not _is_paired(netlink, instance, name, interface.name):
@@ -62,8 +62,8 @@ def attach(netlink: NetlinkSocket, pins: Pins, vni: int, interface: Interface, *
     pins.maps["ports"].put(_NUMBER.pack(outer.number), _NUMBER.pack(vni))
     set_up(netlink, outer.number)
     with inside(interface.namespace), closing(NetlinkSocket()) as instance:
-        _settle_in(instance, inner, addresses)
-        _wait_until_ready(netlink, outer, instance, inner, addresses)
+        settle_in(instance, inner, addresses)
+        wait_until_ready(netlink, outer, instance, inner, addresses)
     for address in addresses:  # last: from here on packets are for it, not for where its record says
         value = _INSTANCE.pack(outer.number, mac_of(addresses))
         pins.maps["instances"].put(key_of(vni, address), value)
@@ -71,7 +71,7 @@ def attach(netlink: NetlinkSocket, pins: Pins, vni: int, interface: Interface, *
 
 def detach(netlink: NetlinkSocket, pins: Pins, vni: int, logical: str) -> None:
     """Take the interface with a logical address out of its account; nothing where there is none. Raises OSError."""
-    found = pins.maps["instances"].get(key_of(vni, _packed(logical)))
+    found = pins.maps["instances"].get(key_of(vni, packed_address(logical)))
     if found is not None:
         ifindex, _ = _INSTANCE.unpack(found)
         _forget(pins, {ifindex})
